@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+// The addon must live in a process's main thread (static destructors crash in workers), hence forks.
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    maxWorkers: 2,
+    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+  },
+});
