@@ -1,0 +1,211 @@
+// Builds the addon (native/**/*.cc) with the plain compiler: one object per source, two at a time, then one link.
+// Objects and addons lie in the user cache under the hash of everything that goes into them, so nothing is built twice.
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+import { cacheFolder, engineFile, root } from './paths.mjs';
+import { explainFileError, run, SetupError, tail } from './shell.mjs';
+
+const jobs = 2;
+
+/**
+ * Builds or finds the addon for `libtorch` (of findLibtorch) and records it in build/engine.json.
+ * Returns { addon, cached, compiled } (`compiled`: how many objects were made). `native` is the source folder.
+ */
+export async function buildAddon(
+  libtorch,
+  { native = join(root, 'native'), record = engineFile, env = process.env } = {},
+) {
+  const compiler = await findCompiler(env);
+  const files = sourceFiles(native);
+  const sources = files.filter((file) => file.endsWith('.cc'));
+  if (sources.length === 0)
+    throw new SetupError(`there are no .cc files in ${native}`, { mend: ['git checkout native'] });
+
+  const flags = compileFlags(libtorch);
+  const link = linkFlags(libtorch);
+  const headers = files.filter((file) => !file.endsWith('.cc')).map((file) => readFileSync(file));
+  const common = [compiler.version, libtorch.identity, napiVersion(), flags.join(' '), ...headers];
+  const units = sources.map((source) => ({
+    source,
+    key: hash([...common, relative(native, source), readFileSync(source)]),
+  }));
+  const key = hash([...units.map((unit) => unit.key), link.join(' ')]);
+  const addon = join(cacheFolder(env), 'addon', key, 'rae.node');
+
+  const cached = existsSync(addon);
+  let compiled = 0;
+  if (!cached) {
+    const objects = join(cacheFolder(env), 'objects');
+    makeFolders([objects, dirname(addon)]);
+    compiled = await compileAll(compiler, units, flags, objects, native);
+    const inputs = units.map((unit) => join(objects, `${unit.key}.o`));
+    await linkAddon(compiler, inputs, link, addon);
+    await proveLoads(addon, libtorch);
+  }
+  const engine = {
+    addon,
+    libtorch: libtorch.folder,
+    torchVersion: libtorch.version,
+    how: libtorch.how,
+    compiler: compiler.version,
+    flags,
+  };
+  writeIfChanged(record, `${JSON.stringify(engine, null, 2)}\n`);
+  return { addon, cached, compiled };
+}
+
+/** The compiler by CXX, else g++ or c++, with the first line of its --version. */
+export async function findCompiler(env = process.env) {
+  const names = env.CXX ? [env.CXX] : ['g++', 'c++'];
+  for (const program of names) {
+    const result = await run(program, ['--version'], { env });
+    if (result.ok) return { program, version: `${result.stdout.split('\n')[0]} ${process.arch}`, env };
+  }
+  const install =
+    process.platform === 'darwin'
+      ? 'xcode-select --install'
+      : 'sudo apt-get install g++   (Debian, Ubuntu; elsewhere: the package gcc-c++ or g++)';
+  throw new SetupError('no C++ compiler found', {
+    tried: names.map((name) => `${name} --version`),
+    mend: [
+      install,
+      ...(env.CXX
+        ? ['or unset CXX, so that g++ is used']
+        : ['or name another compiler with C++20: CXX=clang++ npm run build']),
+    ],
+  });
+}
+
+function compileFlags({ folder, cuda }) {
+  const include = join(folder, 'include');
+  const flags = ['-std=c++20', '-O2', '-DNDEBUG', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=9', '-Wno-psabi'];
+  if (cudaHeaders(folder) && cuda) flags.push('-DRAE_CUDA', `-isystem${cudaHeaders(folder)}`);
+  // System includes: libtorch's warnings are not ours to read.
+  flags.push(`-isystem${include}`, `-isystem${join(include, 'torch', 'csrc', 'api', 'include')}`);
+  flags.push(`-isystem${join(root, 'node_modules', 'node-api-headers', 'include')}`);
+  return flags;
+}
+
+function linkFlags({ folder, cuda }) {
+  const lib = join(folder, 'lib');
+  const flags = ['-shared', `-L${lib}`, `-Wl,-rpath,${lib}`];
+  if (process.platform === 'darwin') flags.push('-undefined', 'dynamic_lookup');
+  // Nothing in our objects names libtorch_cuda: without --no-as-needed the linker drops it and no CUDA kernel registers.
+  if (cuda) flags.push('-Wl,--no-as-needed', '-ltorch_cuda', '-lc10_cuda', '-Wl,--as-needed');
+  return [...flags, '-ltorch', '-ltorch_cpu', '-lc10'];
+}
+
+/** The folder with cuda_runtime_api.h: beside the wheel's torch (pip's nvidia packages) or CUDA_HOME. */
+function cudaHeaders(folder) {
+  const nvidia = join(dirname(folder), 'nvidia');
+  const inWheels = existsSync(nvidia) ? readdirSync(nvidia).map((name) => join(nvidia, name, 'include')) : [];
+  const home = process.env.CUDA_HOME ?? '/usr/local/cuda';
+  return [...inWheels, join(home, 'include')].find((path) => existsSync(join(path, 'cuda_runtime_api.h')));
+}
+
+async function compileAll(compiler, units, flags, objects, native) {
+  const waiting = units.filter((unit) => !existsSync(join(objects, `${unit.key}.o`)));
+  const queue = [...waiting];
+  const failures = [];
+  const worker = async () => {
+    for (let unit = queue.shift(); unit && failures.length === 0; unit = queue.shift()) {
+      const object = join(objects, `${unit.key}.o`);
+      const temporary = `${object}.${process.pid}.tmp`;
+      const result = await run(compiler.program, [...flags, '-c', unit.source, '-o', temporary], { env: compiler.env });
+      if (result.ok) renameSync(temporary, object);
+      else {
+        rmSync(temporary, { force: true });
+        failures.push({ unit, result });
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, worker));
+  if (failures.length > 0) {
+    const { unit, result } = failures[0];
+    throw compilerError(
+      `${basename(compiler.program)} could not compile native/${relative(native, unit.source)}`,
+      result,
+    );
+  }
+  return waiting.length;
+}
+
+async function linkAddon(compiler, objects, flags, addon) {
+  const temporary = `${addon}.${process.pid}.tmp`;
+  const result = await run(compiler.program, ['-o', temporary, ...objects, ...flags], { env: compiler.env });
+  if (!result.ok) {
+    rmSync(temporary, { force: true });
+    throw compilerError(`${basename(compiler.program)} could not link the addon`, result);
+  }
+  renameSync(temporary, addon);
+}
+
+function compilerError(message, { stderr, signal }) {
+  const errors = stderr.split('\n').filter((line) => /error|undefined reference|cannot find|No space/.test(line));
+  if (/No space left on device/.test(stderr)) {
+    return new SetupError('no space left on the disk', {
+      tried: [message],
+      mend: ['free some space, or use another disk: XDG_CACHE_HOME=/another/disk TMPDIR=/another/disk npm run build'],
+    });
+  }
+  const killed = signal ? [`the compiler was killed (${signal}): out of memory?`] : [];
+  return new SetupError(message, {
+    tried: [...killed, ...(errors.length > 0 ? errors.slice(0, 12) : tail(stderr, 12))],
+    mend: ['a compiler with C++20 is needed (g++ 11 or later): CXX=g++-12 npm run build'],
+  });
+}
+
+/** Loads the addon in a child process: a libtorch that lacks its own libraries fails here, and not in the user's run. */
+async function proveLoads(addon, libtorch) {
+  const code = 'process.dlopen({ exports: {} }, process.argv[1])';
+  const result = await run(process.execPath, ['-e', code, addon]);
+  if (result.ok) return;
+  rmSync(addon, { force: true });
+  const reason =
+    result.stderr.split('\n').find((line) => line.startsWith('Error:')) ??
+    tail(result.stderr, 1)[0] ??
+    `signal ${result.signal}`;
+  throw new SetupError(`the addon was built against ${libtorch.folder} but does not load`, {
+    tried: [reason],
+    mend: ['install a libtorch of its own: node bin/rae.mjs engine install, or: env -u LIBTORCH npm run build'],
+  });
+}
+
+function napiVersion() {
+  const file = join(root, 'node_modules', 'node-api-headers', 'package.json');
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')).version;
+  throw new SetupError('the package node-api-headers is not installed', { mend: ['npm ci'] });
+}
+
+/** All sources and headers under `folder`, sorted. */
+function sourceFiles(folder) {
+  return readdirSync(folder, { recursive: true })
+    .filter((name) => /\.(cc|h|inc)$/.test(name))
+    .sort()
+    .map((name) => join(folder, name));
+}
+
+function makeFolders(folders) {
+  for (const folder of folders) {
+    try {
+      mkdirSync(folder, { recursive: true });
+    } catch (error) {
+      throw explainFileError(error, 'making the cache folder', folder);
+    }
+  }
+}
+
+function hash(parts) {
+  const h = createHash('sha256');
+  for (const part of parts) h.update(part).update('\0');
+  return h.digest('hex').slice(0, 24);
+}
+
+function writeIfChanged(file, text) {
+  if (existsSync(file) && readFileSync(file, 'utf8') === text) return;
+  mkdirSync(dirname(file), { recursive: true });
+  const temporary = `${file}.${process.pid}.tmp`;
+  writeFileSync(temporary, text);
+  renameSync(temporary, file);
+}
