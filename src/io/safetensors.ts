@@ -1,0 +1,68 @@
+// Safetensors files: header, bytes, tensors (copied or memory-mapped), and a writer whose files equal the original
+// library's byte for byte (same order, same padding). Source: github.com/huggingface/safetensors.
+
+import { writeFileAtomic } from '../util/atomic-write.ts';
+import { DataError } from '../util/errors.ts';
+import { withFile } from './file-reader.ts';
+import { parseSafetensorsHeader, type SafetensorsHeader } from './safetensors-header.ts';
+import { elementBytes, elementCount, type RawTensor, STORAGE_DTYPES } from './storage-dtype.ts';
+
+export type { SafetensorsEntry, SafetensorsHeader } from './safetensors-header.ts';
+
+/** The checked header: what the file holds, where, and its metadata. Reads no tensor data. */
+export function readSafetensorsHeader(path: string): SafetensorsHeader {
+  return withFile(path, parseSafetensorsHeader);
+}
+
+/** Every tensor as bytes, for dtypes that the tensor library lacks too. */
+export function readSafetensorsRaw(path: string): Map<string, RawTensor> {
+  return withFile(path, (file) => {
+    const { tensors } = parseSafetensorsHeader(file);
+    return new Map(
+      Array.from(tensors, ([key, { dtype, shape, offset, byteLength }]) => [
+        key,
+        { dtype, shape, data: file.read(offset, byteLength) },
+      ]),
+    );
+  });
+}
+
+/** The header bytes (with the length in front) and the order in which the data must follow. */
+export function safetensorsLayout(
+  tensors: ReadonlyMap<string, Pick<RawTensor, 'dtype' | 'shape'>>,
+  metadata: Readonly<Record<string, string>> = {},
+): { header: Uint8Array; order: string[] } {
+  const rank = Object.keys(STORAGE_DTYPES);
+  const byDtypeThenName = [...tensors].sort(
+    ([a, { dtype: x }], [b, { dtype: y }]) =>
+      rank.indexOf(y) - rank.indexOf(x) || Buffer.compare(Buffer.from(a), Buffer.from(b)),
+  );
+  const entries: [string, unknown][] = [];
+  if (Object.keys(metadata).length > 0) entries.push(['__metadata__', metadata]);
+  let offset = 0;
+  for (const [key, { dtype, shape }] of byDtypeThenName) {
+    const name = STORAGE_DTYPES[dtype].safetensors;
+    if (name === undefined) throw new DataError(`saveSafetensors: '${key}': safetensors has no dtype ${dtype}.`);
+    const end = offset + (elementCount(shape) ?? Number.NaN) * elementBytes(dtype);
+    entries.push([key, { dtype: name, shape, data_offsets: [offset, end] }]);
+    offset = end;
+  }
+  const json = Buffer.from(
+    `{${entries.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`,
+  );
+  const padded = Math.ceil(json.length / 8) * 8; // data stays aligned to the widest element
+  const header = new Uint8Array(8 + padded).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(padded), true);
+  header.set(json, 8);
+  return { header, order: byDtypeThenName.map(([key]) => key) };
+}
+
+/** Write tensors given as bytes, atomically. The file depends on content alone, not on the order of the map. */
+export function saveSafetensorsRaw(
+  path: string,
+  tensors: ReadonlyMap<string, RawTensor>,
+  metadata?: Readonly<Record<string, string>>,
+): void {
+  const { header, order } = safetensorsLayout(tensors, metadata);
+  writeFileAtomic(path, [header, ...order.map((key) => tensors.get(key)!.data)]);
+}
