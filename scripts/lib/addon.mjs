@@ -80,7 +80,8 @@ export async function findCompiler(env = process.env) {
 function compileFlags({ folder, cuda }) {
   const include = join(folder, 'include');
   const flags = ['-std=c++20', '-O2', '-DNDEBUG', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=9', '-Wno-psabi'];
-  if (cudaHeaders(folder) && cuda) flags.push('-DRAE_CUDA', `-isystem${cudaHeaders(folder)}`);
+  const headers = cuda && cudaHeaders(folder);
+  if (headers) flags.push('-DRAE_CUDA', `-isystem${headers}`);
   // System includes: libtorch's warnings are not ours to read.
   flags.push(`-isystem${include}`, `-isystem${join(include, 'torch', 'csrc', 'api', 'include')}`);
   flags.push(`-isystem${join(root, 'node_modules', 'node-api-headers', 'include')}`);
@@ -93,7 +94,7 @@ function linkFlags({ folder, cuda }) {
   if (process.platform === 'darwin') flags.push('-undefined', 'dynamic_lookup');
   // Nothing in our objects names libtorch_cuda: without --no-as-needed the linker drops it and no CUDA kernel registers.
   if (cuda) flags.push('-Wl,--no-as-needed', '-ltorch_cuda', '-lc10_cuda', '-Wl,--as-needed');
-  return [...flags, '-ltorch', '-ltorch_cpu', '-lc10'];
+  return [...flags, '-ltorch_cpu', '-lc10'];
 }
 
 /** The folder with cuda_runtime_api.h: beside the wheel's torch (pip's nvidia packages) or CUDA_HOME. */
@@ -101,7 +102,9 @@ function cudaHeaders(folder) {
   const nvidia = join(dirname(folder), 'nvidia');
   const inWheels = existsSync(nvidia) ? readdirSync(nvidia).map((name) => join(nvidia, name, 'include')) : [];
   const home = process.env.CUDA_HOME ?? '/usr/local/cuda';
-  return [...inWheels, join(home, 'include')].find((path) => existsSync(join(path, 'cuda_runtime_api.h')));
+  return [...inWheels, join(home, 'include')].find(
+    (path) => existsSync(join(path, 'cuda_runtime_api.h')) && existsSync(join(path, 'crt', 'host_defines.h')),
+  );
 }
 
 async function compileAll(compiler, units, flags, objects, native) {

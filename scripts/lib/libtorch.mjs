@@ -65,14 +65,15 @@ function versionOf(folder) {
   return undefined;
 }
 
-/** Folders of the user cache that hold an installed libtorch, the pinned version first. */
+/** Folders of the user cache that hold an installed libtorch, the one installed last first. */
 export function cachedLibtorchs(env = process.env) {
   const base = join(cacheFolder(env), 'libtorch');
   if (!existsSync(base)) return [];
   return readdirSync(base)
-    .filter((name) => !name.startsWith('.') && existsSync(join(base, name, 'complete.json')))
-    .sort((a, b) => Number(b.startsWith(wheelVersion)) - Number(a.startsWith(wheelVersion)) || a.localeCompare(b))
-    .map((name) => join(base, name, 'torch'));
+    .map((name) => ({ folder: join(base, name, 'torch'), stamp: join(base, name, 'complete.json') }))
+    .filter(({ stamp }) => existsSync(stamp))
+    .sort((a, b) => statSync(b.stamp).mtimeMs - statSync(a.stamp).mtimeMs)
+    .map(({ folder }) => folder);
 }
 
 /**
