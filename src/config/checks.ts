@@ -1,0 +1,194 @@
+// Checks across fields that no single field can make. What depends on the encoder's own sizes is `checkEncoder`, called by
+// inference and training once they have read the encoder's configuration, before any weights are loaded.
+
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { RunConfig, Stage2Config } from './schema.ts';
+
+/** Complaints about fields that contradict each other; empty when all is well. */
+export function checkConfig(config: RunConfig): string[] {
+  return [
+    ...checkModel('stage_2', config.stage_2),
+    ...checkModel('guidance.guidance_model', config.guidance.guidance_model),
+    ...checkLatent(config),
+    ...checkSampling(config),
+    ...checkTraining(config),
+  ];
+}
+
+/** Complaints about the encoder: sizes as its own configuration states them. */
+export function checkEncoder(config: RunConfig, encoder: { hiddenSize: number; patchSize: number }): string[] {
+  const { encoder_input_size, decoder_patch_size } = config.stage_1.params;
+  const latent = config.misc.latent_size;
+  const grid = encoder_input_size / encoder.patchSize;
+  if (!Number.isInteger(grid)) {
+    return [
+      `stage_1.params.encoder_input_size: expected a multiple of the encoder's patch size ${encoder.patchSize}, received ${encoder_input_size}.`,
+    ];
+  }
+  const problems: string[] = [];
+  if (latent !== undefined && latent[0] !== encoder.hiddenSize) {
+    problems.push(
+      `misc.latent_size: expected ${encoder.hiddenSize} channels (the encoder's hidden size), received ${latent[0]}.`,
+    );
+  }
+  if (latent !== undefined && latent[1] !== grid) {
+    problems.push(
+      `misc.latent_size: expected a grid of ${grid} x ${grid} (encoder_input_size ${encoder_input_size} / patch ${encoder.patchSize}), received ${latent[1]} x ${latent[2]}.`,
+    );
+  }
+  const output = decoder_patch_size * grid;
+  if (config.stage_2 === undefined && config.data.path !== undefined && output !== config.data.image_size) {
+    problems.push(
+      `stage_1.params.decoder_patch_size: expected ${config.data.image_size / grid} (data.image_size ${config.data.image_size} / ${grid} tokens a side), received ${decoder_patch_size}.`,
+    );
+  }
+  return problems;
+}
+
+/** Complaints about files that are named but absent. Names for which `isPublished` holds can be fetched and pass. */
+export function checkFiles(
+  config: RunConfig,
+  { root = '.', isPublished = () => false }: { root?: string; isPublished?: (name: string) => boolean } = {},
+): string[] {
+  const { params, ckpt } = config.stage_1;
+  const guide = config.guidance.guidance_model;
+  const named: [string, string | undefined][] = [
+    [
+      'stage_1.params.encoder_config_path',
+      params.encoder_config_path === 'embedded' ? undefined : params.encoder_config_path,
+    ],
+    ['stage_1.params.encoder_params.dinov2_path', params.encoder_params.dinov2_path],
+    ['stage_1.params.encoder_params.model_name', params.encoder_params.model_name],
+    ['stage_1.params.pretrained_decoder_path', params.pretrained_decoder_path],
+    ['stage_1.params.normalization_stat_path', params.normalization_stat_path],
+    ['stage_1.ckpt', ckpt],
+    ['stage_2.ckpt', config.stage_2?.ckpt],
+    ['guidance.guidance_model.ckpt', guide?.ckpt],
+    ['losses.lpips_file', config.losses.lpips_file],
+    ['gan.disc.arch.dino_ckpt_path', config.gan?.disc.arch.dino_ckpt_path],
+    ['data.path', config.data.path],
+    ['data.eval_path', config.data.eval_path],
+  ];
+  return named.flatMap(([key, name]) =>
+    name === undefined || isPublished(name) || existsSync(resolve(root, name))
+      ? []
+      : [`${key}: expected an existing file or folder, received '${name}' (looked in ${resolve(root)}).`],
+  );
+}
+
+function checkModel(where: string, model: Stage2Config | undefined): string[] {
+  if (model === undefined) return [];
+  const { hidden_size, num_heads, use_rope } = model.params;
+  const widths = [hidden_size].flat();
+  const heads = [num_heads].flat();
+  return widths.flatMap((width, i) => {
+    const perHead = width / (heads[i] ?? 1);
+    if (!Number.isInteger(perHead)) {
+      return [`${where}.params.num_heads: expected a divisor of hidden_size ${width}, received ${heads[i]}.`];
+    }
+    if (use_rope && perHead % 4 !== 0) {
+      return [
+        `${where}.params.num_heads: expected head widths divisible by 4 (rotary positions), received ${width} / ${heads[i]} = ${perHead}.`,
+      ];
+    }
+    return [];
+  });
+}
+
+function checkLatent({ misc, stage_2 }: RunConfig): string[] {
+  const problems: string[] = [];
+  const { latent_size, time_dist_shift_dim, time_dist_shift_base, num_classes, null_label } = misc;
+  if (latent_size !== undefined) {
+    const [channels, height, width] = latent_size;
+    if (height !== width) problems.push(`misc.latent_size: expected a square grid, received ${height} x ${width}.`);
+    if (stage_2 !== undefined && stage_2.params.in_channels !== channels) {
+      problems.push(
+        `stage_2.params.in_channels: expected ${channels} (misc.latent_size), received ${stage_2.params.in_channels}.`,
+      );
+    }
+    if (stage_2 !== undefined && stage_2.params.input_size !== height) {
+      problems.push(
+        `stage_2.params.input_size: expected ${height} (the grid of misc.latent_size), received ${stage_2.params.input_size}.`,
+      );
+    }
+    const dim = channels * height * width;
+    if (time_dist_shift_dim !== dim) {
+      // Differs from the reference, whose own 512-pixel training file has this mistake.
+      problems.push(
+        `misc.time_dist_shift_dim: expected ${dim} (the product of latent_size), received ${time_dist_shift_dim}. Leave it out, or change time_dist_shift_base for another shift.`,
+      );
+    }
+  }
+  if (time_dist_shift_dim !== undefined && time_dist_shift_dim < time_dist_shift_base) {
+    problems.push(
+      `misc.time_dist_shift_base: expected at most time_dist_shift_dim ${time_dist_shift_dim} (the shift must be at least 1), received ${time_dist_shift_base}.`,
+    );
+  }
+  if (stage_2 !== undefined && stage_2.params.num_classes !== num_classes) {
+    problems.push(
+      `misc.num_classes: expected ${stage_2.params.num_classes} (stage_2.params.num_classes), received ${num_classes}.`,
+    );
+  }
+  if (null_label > num_classes) {
+    problems.push(
+      `misc.null_label: expected at most num_classes ${num_classes} (the table's last row), received ${null_label}.`,
+    );
+  }
+  return problems;
+}
+
+function checkSampling({ sampler, guidance }: RunConfig): string[] {
+  const problems: string[] = [];
+  if (sampler.mode === 'ODE') {
+    const { num_steps, reverse } = sampler.params;
+    if (num_steps < 2 && sampler.end === 'reference') {
+      problems.push(`sampler.params.num_steps: expected at least 2 (it counts grid points), received ${num_steps}.`);
+    }
+    if (reverse)
+      problems.push(
+        'sampler.params.reverse: expected false, received true. Integrating from data to noise is not offered.',
+      );
+  }
+  if (guidance.t_min >= guidance.t_max) {
+    problems.push(`guidance.t_min: expected less than t_max ${guidance.t_max}, received ${guidance.t_min}.`);
+  }
+  if (guidance.method === 'autoguidance' && guidance.scale > 1 && guidance.guidance_model === undefined) {
+    problems.push(
+      'guidance.guidance_model: expected a model {target, params, ckpt} for autoguidance, received nothing.',
+    );
+  }
+  return problems;
+}
+
+function checkTraining({ training, losses, data, mae }: RunConfig): string[] {
+  const problems: string[] = [];
+  const { global_batch_size, grad_accum_steps } = training;
+  if (global_batch_size % grad_accum_steps !== 0) {
+    problems.push(
+      `training.global_batch_size: expected a multiple of grad_accum_steps ${grad_accum_steps}, received ${global_batch_size}.`,
+    );
+  }
+  if (losses.l1 === 0 && losses.lpips === 0) {
+    problems.push('losses: expected a weight above 0 for l1 or lpips, received 0 for both.');
+  }
+  if (data.path !== undefined && data.synthetic !== undefined) {
+    problems.push('data: expected either path or synthetic, received both. Remove one.');
+  }
+  if (mae !== undefined && data.image_size % mae.patch_size !== 0) {
+    problems.push(
+      `mae.patch_size: expected a divisor of data.image_size ${data.image_size}, received ${mae.patch_size}.`,
+    );
+  }
+  if (mae !== undefined && mae.hidden_size % mae.num_attention_heads !== 0) {
+    problems.push(
+      `mae.num_attention_heads: expected a divisor of hidden_size ${mae.hidden_size}, received ${mae.num_attention_heads}.`,
+    );
+  }
+  if (mae !== undefined && mae.decoder_hidden_size % mae.decoder_num_attention_heads !== 0) {
+    problems.push(
+      `mae.decoder_num_attention_heads: expected a divisor of decoder_hidden_size ${mae.decoder_hidden_size}, received ${mae.decoder_num_attention_heads}.`,
+    );
+  }
+  return problems;
+}
