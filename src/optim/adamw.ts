@@ -5,9 +5,10 @@
 
 import { checkKeys, copyStateDict, type StateDict } from '../nn/index.ts';
 import {
-  findSchema,
+  callRaw,
   foreach,
-  fusedAdamw_,
+  fusedAdamW_,
+  hasOperator,
   keep,
   noGrad,
   type Tensor,
@@ -113,14 +114,12 @@ export class AdamW {
   #fused({ params, grads, expAvgs, expAvgSqs, steps }: Group): void {
     const [beta1, beta2] = this.betas;
     const { lr, weightDecay, eps } = this;
-    fusedAdamw_(params, grads, expAvgs, expAvgSqs, [], steps, {
+    fusedAdamW_(params, grads, expAvgs, expAvgSqs, [], steps, {
       lr,
       beta1,
       beta2,
       weightDecay,
       eps,
-      amsgrad: false,
-      maximize: false,
     });
   }
 
@@ -132,17 +131,11 @@ export class AdamW {
     foreach.addcmul_(expAvgSqs, grads, grads, 1 - beta2);
     const counts = steps.map((step) => step.item());
     const denominators = foreach.sqrt(expAvgSqs);
-    foreach.div_(
-      denominators,
-      counts.map((n) => Math.sqrt(1 - beta2 ** n)),
-    );
+    const corrections = counts.map((n) => Math.sqrt(1 - beta2 ** n));
+    callRaw('aten::_foreach_div_.ScalarList', [denominators, corrections]);
     foreach.add_(denominators, this.eps);
-    foreach.addcdiv_(
-      params,
-      expAvgs,
-      denominators,
-      counts.map((n) => -this.lr / (1 - beta1 ** n)),
-    );
+    const rates = counts.map((n) => -this.lr / (1 - beta1 ** n));
+    callRaw('aten::_foreach_addcdiv_.ScalarList', [params, expAvgs, denominators, rates]);
   }
 }
 
@@ -173,5 +166,5 @@ function groups(states: readonly State[]): Iterable<Group> {
 }
 
 function hasFused(): boolean {
-  return findSchema('aten::_fused_adamw_') !== undefined;
+  return hasOperator('aten::_fused_adamw_');
 }
