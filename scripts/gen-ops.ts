@@ -28,7 +28,7 @@ softmax.int log_softmax.int
 clone detach nonzero bincount histc unique_dim lerp.Scalar lerp.Tensor
 bitwise_and.Tensor|bitwise_and.Scalar
 add_.Tensor|add_.Scalar sub_.Tensor|sub_.Scalar mul_.Tensor|mul_.Scalar div_.Tensor|div_.Scalar
-copy_ zero_ fill_.Scalar lerp_.Scalar clamp_ addcmul_ addcdiv_ normal_ uniform_ index_copy_ sqrt_ neg_ round_ exp_ masked_fill_.Scalar sigmoid_
+copy_ zero_ fill_.Scalar lerp_.Scalar clamp_ addcmul_ addcdiv_ normal_ uniform_ index_copy_ sqrt_ neg_ round_ exp_ masked_fill_.Scalar sigmoid_ relu_ argsort linalg_vector_norm
 `;
 
 const FUNCTIONS = `
@@ -36,12 +36,13 @@ cat stack where.self outer linear layer_norm group_norm gelu silu softplus leaky
 embedding scaled_dot_product_attention conv1d conv2d max_pool2d avg_pool2d adaptive_avg_pool2d
 upsample_nearest2d batch_norm cross_entropy_loss one_hot cdist
 linalg_vector_norm linalg_eigh linalg_eigvals linalg_eigvalsh linalg_solve linalg_svd linalg_qr linalg_cholesky linalg_inv
-rms_norm im2col hypot real meshgrid.indexing trace
+rms_norm addcmul view_as_complex view_as_real full_like linalg_svdvals im2col hypot real meshgrid.indexing trace
 `;
 
 /** TypeScript names where the operator's own would clash or mislead. */
 const RENAMED: Record<string, string> = {
   'all.dim': 'allDim',
+  'where.self': 'whereSelf',
   'any.dim': 'anyDim',
   'scatter.value': 'scatterValue',
   'lerp.Tensor': 'lerpTensor',
@@ -192,7 +193,7 @@ function emit(entry: string, receiver: boolean): string {
   const named = own.filter((a) => !positional.includes(a));
   let lastRequired = -1;
   positional.forEach((a, i) => {
-    if (!a.hasDefault && !(a.type.endsWith('?') && i > 0)) lastRequired = i;
+    if (!a.hasDefault && !(a.type.endsWith('?') && (receiver || i > 0))) lastRequired = i;
   });
   const params = positional.map((a, i) => {
     const optional = a.type.endsWith('?') || a.hasDefault;
@@ -215,7 +216,7 @@ function emit(entry: string, receiver: boolean): string {
     const numeric = read(numberId);
     const renamed: Schema = {
       ...numeric,
-      args: numeric.args.map((a, i) => (i === 1 ? { ...a, name: positional[0]?.name ?? a.name } : a)),
+      args: numeric.args.map((a, i) => i === 1 ? { ...a, name: positional[0]?.name ?? a.name } : { ...a, keywordOnly: i > 1 }),
     };
     const [, numericCode] = finish(renamed, body(renamed, receiver), receiver);
     inner = `    if (typeof ${first} === 'number') {\n    ${numericCode}\n    }\n${inner}`;

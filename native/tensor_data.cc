@@ -1,0 +1,299 @@
+// Data in and out: typed arrays (copied or shared), memory-mapped files as storage, and what a tensor is (shape, dtype).
+#include "tensor_data.h"
+
+#include "napi_util.h"
+#include "slots.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <mutex>
+
+namespace rae {
+
+namespace {
+
+int32_t* g_free_list = nullptr;  // handles that JavaScript wants freed: written there, read here, no argument conversion
+size_t g_free_capacity = 0;
+
+const at::Tensor& tensor_arg(napi_env env, napi_value v) { return get(static_cast<int32_t>(to_int(env, v, "tensor"))); }
+
+struct Bytes {
+  uint8_t* data = nullptr;
+  size_t length = 0;
+};
+
+/** The memory of a typed array, DataView or ArrayBuffer. */
+Bytes bytes_of(napi_env env, napi_value v) {
+  Bytes out;
+  void* data = nullptr;
+  bool yes = false;
+  napi_is_typedarray(env, v, &yes);
+  if (yes) {
+    napi_typedarray_type type;
+    size_t length = 0;
+    check(napi_get_typedarray_info(env, v, &type, &length, &data, nullptr, nullptr), "typed array");
+    size_t width = 1;
+    switch (type) {
+      case napi_int16_array: case napi_uint16_array: width = 2; break;
+      case napi_int32_array: case napi_uint32_array: case napi_float32_array: width = 4; break;
+      case napi_float64_array: case napi_bigint64_array: case napi_biguint64_array: width = 8; break;
+      default: break;
+    }
+    out.length = length * width;
+  } else if (napi_is_arraybuffer(env, v, &yes) == napi_ok && yes) {
+    check(napi_get_arraybuffer_info(env, v, &data, &out.length), "ArrayBuffer");
+  } else {
+    throw ArgumentError("'data' must be a typed array or an ArrayBuffer");
+  }
+  out.data = static_cast<uint8_t*>(data);
+  return out;
+}
+
+size_t bytes_needed(const std::vector<int64_t>& shape, at::ScalarType dtype) {
+  size_t n = c10::elementSize(dtype);
+  for (const int64_t d : shape) {
+    if (d < 0) throw ArgumentError("'shape' must not hold negative sizes, received " + std::to_string(d));
+    if (__builtin_mul_overflow(n, static_cast<size_t>(d), &n)) throw ArgumentError("'shape' is larger than memory can be");
+  }
+  return n;
+}
+
+at::ScalarType dtype_arg(napi_env env, napi_value v) { return static_cast<at::ScalarType>(to_int(env, v, "dtype")); }
+
+void expect_bytes(size_t have, size_t need) {
+  if (have != need) throw ArgumentError("'data' must hold " + std::to_string(need) + " bytes for this shape and dtype, received " + std::to_string(have));
+}
+
+/** fromArray(data, dtype, shape): a copy. */
+napi_value from_array(napi_env env, napi_callback_info info) {
+  RAE_TRY
+  Args<3> args(env, info);
+  const Bytes bytes = bytes_of(env, args[0]);
+  const auto dtype = dtype_arg(env, args[1]);
+  const auto shape = to_ints(env, args[2], "shape");
+  expect_bytes(bytes.length, bytes_needed(shape, dtype));
+  at::Tensor out = at::detail::empty_cpu(shape, dtype, std::nullopt, std::nullopt, std::nullopt, std::nullopt);
+  if (bytes.length > 0) std::memcpy(out.data_ptr(), bytes.data, bytes.length);
+  return js_int(env, put(std::move(out)));
+  RAE_CATCH("tensor")
+}
+
+// A shared buffer's reference may only be dropped on the main thread, outside of garbage collection.
+struct SharedBuffer {
+  napi_env env;
+  napi_ref ref;
+};
+std::mutex g_dropped_mutex;
+std::vector<SharedBuffer> g_dropped;
+
+void drop_references() {
+  std::lock_guard<std::mutex> lock(g_dropped_mutex);
+  for (const auto& b : g_dropped) napi_delete_reference(b.env, b.ref);
+  g_dropped.clear();
+}
+
+/** fromBuffer(data, dtype, shape): shares the memory and keeps the buffer alive. */
+napi_value from_buffer(napi_env env, napi_callback_info info) {
+  RAE_TRY
+  drop_references();
+  Args<3> args(env, info);
+  const Bytes bytes = bytes_of(env, args[0]);
+  const auto dtype = dtype_arg(env, args[1]);
+  const auto shape = to_ints(env, args[2], "shape");
+  expect_bytes(bytes.length, bytes_needed(shape, dtype));
+  if (reinterpret_cast<uintptr_t>(bytes.data) % c10::elementSize(dtype) != 0) throw ArgumentError("'data' is not aligned to its dtype: copy it with tensor()");
+  napi_ref ref;
+  check(napi_create_reference(env, args[0], 1, &ref), "data");
+  at::Tensor out = at::from_blob(bytes.data, shape, [env, ref](void*) {
+    std::lock_guard<std::mutex> lock(g_dropped_mutex);
+    g_dropped.push_back({env, ref});
+  }, at::TensorOptions().dtype(dtype));
+  return js_int(env, put(std::move(out)));
+  RAE_CATCH("fromBuffer")
+}
+
+/** toArrayBuffer(tensor): a copy of the contiguous elements. Waits for the device. */
+napi_value to_array_buffer(napi_env env, napi_callback_info info) {
+  RAE_TRY
+  drop_references();
+  Args<1> args(env, info);
+  const at::Tensor t = tensor_arg(env, args[0]).detach().cpu().contiguous();
+  void* data = nullptr;
+  napi_value out;
+  if (napi_create_arraybuffer(env, t.nbytes(), &data, &out) != napi_ok) throw std::bad_alloc();
+  if (t.nbytes() > 0) std::memcpy(data, t.data_ptr(), t.nbytes());
+  return out;
+  RAE_CATCH("toArray")
+}
+
+/** writeToFd(tensor, fd): the contiguous elements straight to an open file, without a copy through V8. */
+napi_value write_to_fd(napi_env env, napi_callback_info info) {
+  RAE_TRY
+  Args<2> args(env, info);
+  const at::Tensor t = tensor_arg(env, args[0]).detach().cpu().contiguous();
+  const int fd = static_cast<int>(to_int(env, args[1], "fd"));
+  const auto* p = static_cast<const char*>(t.data_ptr());
+  size_t left = t.nbytes();
+  while (left > 0) {
+    const ssize_t n = ::write(fd, p, left);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) throw std::runtime_error(std::string("writing failed: ") + std::strerror(errno));
+    p += n;
+    left -= static_cast<size_t>(n);
+  }
+  return js(env, static_cast<double>(t.nbytes()));
+  RAE_CATCH("writeToFd")
+}
+
+struct Mapping {
+  uint8_t* base = nullptr;
+  size_t length = 0;
+  ~Mapping() {
+    if (base != nullptr) munmap(base, length);
+  }
+};
+
+/** mapFile(path, offset, dtype, shape): private (copy-on-write) pages of the file as storage. */
+napi_value map_file(napi_env env, napi_callback_info info) {
+  RAE_TRY
+  Args<4> args(env, info);
+  const auto path = to_string(env, args[0], "path");
+  const auto offset = static_cast<size_t>(to_int(env, args[1], "offset"));
+  const auto dtype = dtype_arg(env, args[2]);
+  const auto shape = to_ints(env, args[3], "shape");
+  const size_t need = bytes_needed(shape, dtype);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) throw std::runtime_error("cannot open '" + path + "': " + std::strerror(errno));
+  struct stat st {};
+  fstat(fd, &st);
+  const auto size = static_cast<size_t>(st.st_size);
+  if (offset > size || need > size - offset) {
+    ::close(fd);
+    throw ArgumentError("'" + path + "' ends before byte " + std::to_string(offset + need) + " (it has " + std::to_string(size) + ")");
+  }
+  if (need == 0) {
+    ::close(fd);
+    return js_int(env, put(at::empty(shape, dtype)));
+  }
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t start = offset / page * page;
+  auto mapping = std::make_shared<Mapping>();
+  void* base = mmap(nullptr, offset - start + need, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, static_cast<off_t>(start));
+  ::close(fd);
+  if (base == MAP_FAILED) throw std::runtime_error("cannot map '" + path + "': " + std::strerror(errno));
+  mapping->base = static_cast<uint8_t*>(base);
+  mapping->length = offset - start + need;
+  uint8_t* data = mapping->base + (offset - start);
+  const auto options = at::TensorOptions().dtype(dtype);
+  if (reinterpret_cast<uintptr_t>(data) % c10::elementSize(dtype) != 0) {  // a file that does not align its tensors: copy
+    at::Tensor copy = at::empty(shape, options);
+    std::memcpy(copy.data_ptr(), data, need);
+    return js_int(env, put(std::move(copy)));
+  }
+  return js_int(env, put(at::from_blob(data, shape, [mapping](void*) {}, options)));
+  RAE_CATCH("mapFile")
+}
+
+napi_value shape_of(napi_env env, napi_callback_info info) {
+  RAE_TRY
+  Args<1> args(env, info);
+  return js_ints(env, tensor_arg(env, args[0]).sizes());
+  RAE_CATCH("shape")
+}
+
+napi_value strides_of(napi_env env, napi_callback_info info) {
+  RAE_TRY
+  Args<1> args(env, info);
+  return js_ints(env, tensor_arg(env, args[0]).strides());
+  RAE_CATCH("strides")
+}
+
+napi_value dtype_of(napi_env env, napi_callback_info info) {
+  RAE_TRY
+  Args<1> args(env, info);
+  return js_int(env, static_cast<int32_t>(tensor_arg(env, args[0]).scalar_type()));
+  RAE_CATCH("dtype")
+}
+
+napi_value device_of(napi_env env, napi_callback_info info) {
+  RAE_TRY
+  Args<1> args(env, info);
+  return js(env, tensor_arg(env, args[0]).device().str());
+  RAE_CATCH("device")
+}
+
+napi_value item(napi_env env, napi_callback_info info) {
+  RAE_TRY
+  Args<1> args(env, info);
+  const at::Tensor& t = tensor_arg(env, args[0]);
+  if (t.numel() != 1) throw ArgumentError("expected a tensor of one element, received " + describe(t));
+  return js(env, t.item().toDouble());
+  RAE_CATCH("item")
+}
+
+napi_value same_storage(napi_env env, napi_callback_info info) {
+  RAE_TRY
+  Args<2> args(env, info);
+  return js(env, tensor_arg(env, args[0]).is_alias_of(tensor_arg(env, args[1])));
+  RAE_CATCH("sharesMemory")
+}
+
+napi_value free_one(napi_env env, napi_callback_info info) {
+  napi_value v;
+  size_t count = 1;
+  int32_t handle = 0;
+  napi_get_cb_info(env, info, &count, &v, nullptr, nullptr);
+  napi_get_value_int32(env, v, &handle);
+  return js(env, release(handle));
+}
+
+napi_value set_free_list(napi_env env, napi_callback_info info) {
+  RAE_TRY
+  Args<1> args(env, info);
+  const Bytes bytes = bytes_of(env, args[0]);
+  static napi_ref keep = nullptr;
+  if (keep != nullptr) napi_delete_reference(env, keep);
+  check(napi_create_reference(env, args[0], 1, &keep), "free list");
+  g_free_list = reinterpret_cast<int32_t*>(bytes.data);
+  g_free_capacity = bytes.length / sizeof(int32_t);
+  return undefined(env);
+  RAE_CATCH("setFreeList")
+}
+
+/** freeListed(count): frees the first `count` handles of the list. */
+napi_value free_listed(napi_env env, napi_callback_info info) {
+  napi_value v;
+  size_t count = 1;
+  int32_t n = 0;
+  napi_get_cb_info(env, info, &count, &v, nullptr, nullptr);
+  napi_get_value_int32(env, v, &n);
+  for (int32_t i = 0; i < n && static_cast<size_t>(i) < g_free_capacity; i++) release(g_free_list[i]);
+  return nullptr;
+}
+
+}  // namespace
+
+void register_tensor_data(napi_env env, napi_value exports) {
+  add_function(env, exports, "fromArray", from_array);
+  add_function(env, exports, "fromBuffer", from_buffer);
+  add_function(env, exports, "toArrayBuffer", to_array_buffer);
+  add_function(env, exports, "writeToFd", write_to_fd);
+  add_function(env, exports, "mapFile", map_file);
+  add_function(env, exports, "shapeOf", shape_of);
+  add_function(env, exports, "stridesOf", strides_of);
+  add_function(env, exports, "dtypeOf", dtype_of);
+  add_function(env, exports, "deviceOf", device_of);
+  add_function(env, exports, "item", item);
+  add_function(env, exports, "sharesMemory", same_storage);
+  add_function(env, exports, "free", free_one);
+  add_function(env, exports, "setFreeList", set_free_list);
+  add_function(env, exports, "freeListed", free_listed);
+}
+
+}  // namespace rae

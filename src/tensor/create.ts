@@ -1,0 +1,166 @@
+// Making tensors: from numbers and typed arrays, filled, ranges, and from memory-mapped files.
+import { expected } from '../util/check.ts';
+import { ArgumentError, ShapeError } from '../util/errors.ts';
+import { type Dtype, dtypeCode, dtypeOfArray, type TypedArray } from './dtype.ts';
+import { engine } from './engine.ts';
+import { type Device, Tensor } from './tensor.ts';
+import { operator } from './wrap.ts';
+
+export interface CreateOptions {
+  dtype?: Dtype | undefined;
+  device?: Device | undefined;
+}
+
+/** Numbers nested to any depth. */
+export type Nested = number | readonly Nested[];
+
+/**
+ * A tensor that holds a copy of `data`. Numbers give f32 unless `dtype` says otherwise; a typed array gives its own dtype
+ * and is flat unless `shape` is given (a Uint16Array needs dtype f16 or bf16: raw bits).
+ */
+export function tensor(
+  data: Nested | TypedArray,
+  { shape, dtype, device }: CreateOptions & { shape?: readonly number[] | undefined } = {},
+): Tensor {
+  if (typeof data === 'object' && ArrayBuffer.isView(data)) {
+    const own = data instanceof Uint16Array ? (dtype ?? dtypeOfArray(data)) : dtypeOfArray(data);
+    const made = new Tensor(engine().fromArray(data, dtypeCode(own), shape ?? [data.length]));
+    return converted(made, dtype, device);
+  }
+  const found: number[] = [];
+  const sizes = shape ?? nestedShape(data as Nested);
+  flatten(data as Nested, found);
+  const want = dtype ?? 'f32';
+  const array =
+    want === 'i64'
+      ? BigInt64Array.from(found, toBigInt)
+      : want === 'i32'
+        ? Int32Array.from(found)
+        : want === 'u8' || want === 'bool'
+          ? Uint8Array.from(found)
+          : Float64Array.from(found);
+  const own: Dtype = array instanceof Float64Array ? 'f64' : want;
+  return converted(new Tensor(engine().fromArray(array, dtypeCode(own), sizes)), want, device);
+}
+
+/** Shares the memory of a typed array (no copy): writing to one is seen in the other. The array is kept alive. */
+export function fromBuffer(
+  data: TypedArray | ArrayBuffer,
+  { shape, dtype }: { shape: readonly number[]; dtype: Dtype },
+): Tensor {
+  return new Tensor(engine().fromBuffer(data, dtypeCode(dtype), shape));
+}
+
+/**
+ * A tensor whose memory is the file's pages, private to this process (writing to it does not reach the file). Nothing is
+ * read before it is used. Throws ArgumentError when the file is too short.
+ */
+export function mapFile(
+  path: string,
+  { offset = 0, shape, dtype }: { offset?: number; shape: readonly number[]; dtype: Dtype },
+): Tensor {
+  return new Tensor(engine().mapFile(path, offset, dtypeCode(dtype), shape));
+}
+
+const filled = (name: string) => {
+  let id = 0;
+  return (shape: readonly number[], { dtype = 'f32', device = 'cpu' }: CreateOptions = {}): Tensor => {
+    id ||= operator(name);
+    return new Tensor(engine().call(id, shape, dtypeCode(dtype), undefined, device) as number);
+  };
+};
+
+export const zeros: (shape: readonly number[], options?: CreateOptions) => Tensor = filled('aten::zeros');
+export const ones: (shape: readonly number[], options?: CreateOptions) => Tensor = filled('aten::ones');
+/** Memory as it comes: fill it before reading. */
+export const empty: (shape: readonly number[], options?: CreateOptions) => Tensor = filled('aten::empty.memory_format');
+
+export function full(
+  shape: readonly number[],
+  value: number,
+  { dtype = 'f32', device = 'cpu' }: CreateOptions = {},
+): Tensor {
+  return new Tensor(engine().call(operator('aten::full'), shape, value, dtypeCode(dtype), undefined, device) as number);
+}
+
+/** 0, 1, ..., end-1; or start, start+step, ... below end. i64 unless a number is fractional or dtype says otherwise. */
+export function arange(
+  startOrEnd: number,
+  end?: number,
+  step = 1,
+  { dtype, device = 'cpu' }: CreateOptions = {},
+): Tensor {
+  const [from, to] = end === undefined ? [0, startOrEnd] : [startOrEnd, end];
+  const whole = Number.isInteger(from) && Number.isInteger(to) && Number.isInteger(step);
+  const code = dtypeCode(dtype ?? (whole ? 'i64' : 'f32'));
+  return new Tensor(
+    engine().call(operator('aten::arange.start_step'), from, to, step, code, undefined, device) as number,
+  );
+}
+
+/** `steps` numbers from start to end, both included. */
+export function linspace(
+  start: number,
+  end: number,
+  steps: number,
+  { dtype = 'f32', device = 'cpu' }: CreateOptions = {},
+): Tensor {
+  return new Tensor(
+    engine().call(operator('aten::linspace'), start, end, steps, dtypeCode(dtype), undefined, device) as number,
+  );
+}
+
+export function eye(n: number, { dtype = 'f32', device = 'cpu' }: CreateOptions = {}): Tensor {
+  return new Tensor(engine().call(operator('aten::eye'), n, dtypeCode(dtype), undefined, device) as number);
+}
+
+export function zerosLike(x: Tensor): Tensor {
+  return new Tensor(engine().call(operator('aten::zeros_like'), x.handle) as number);
+}
+
+export function onesLike(x: Tensor): Tensor {
+  return new Tensor(engine().call(operator('aten::ones_like'), x.handle) as number);
+}
+
+export function emptyLike(x: Tensor): Tensor {
+  return new Tensor(engine().call(operator('aten::empty_like'), x.handle) as number);
+}
+
+function converted(made: Tensor, dtype: Dtype | undefined, device: Device | undefined): Tensor {
+  if ((dtype === undefined || dtype === made.dtype) && (device === undefined || device === 'cpu')) return made;
+  const out = made.to({ dtype: dtype ?? made.dtype, device });
+  made.dispose();
+  return out;
+}
+
+function toBigInt(value: number): bigint {
+  if (!Number.isInteger(value)) throw new ArgumentError(expected('tensor', 'whole numbers for dtype i64', value));
+  return BigInt(value);
+}
+
+function nestedShape(data: Nested): number[] {
+  const shape: number[] = [];
+  for (let level: Nested = data; typeof level !== 'number'; level = level[0]!) {
+    if (!Array.isArray(level))
+      throw new ArgumentError(expected('tensor', 'a number, nested arrays of numbers or a typed array', level));
+    shape.push(level.length);
+    if (level.length === 0) break;
+  }
+  checkNesting(data, shape, 0);
+  return shape;
+}
+
+function checkNesting(data: Nested, shape: number[], depth: number): void {
+  const want = shape[depth];
+  if (typeof data === 'number' ? want !== undefined : data.length !== want) {
+    throw new ShapeError(
+      `tensor: expected every row at depth ${depth} to have ${want ?? 'no'} items, received ${typeof data === 'number' ? 'a number' : data.length}.`,
+    );
+  }
+  if (typeof data !== 'number') for (const row of data) checkNesting(row, shape, depth + 1);
+}
+
+function flatten(data: Nested, out: number[]): void {
+  if (typeof data === 'number') out.push(data);
+  else for (const row of data) flatten(row, out);
+}
