@@ -51,6 +51,15 @@ describe('a module finds its tensors by reflection', () => {
     tied.to({ dtype: 'f64' });
     expect(tied.b.weight).toBe(tied.a.weight);
     expect(tied.a.weight.dtype).toBe('f64');
+    const w = () => ones([2, 2]);
+    tied.loadStateDict(
+      new Map([
+        ['a.weight', w()],
+        ['b.weight', w()],
+      ]),
+      { assign: true },
+    );
+    expect(tied.b.weight.toNumbers()).toEqual([1, 1, 1, 1]);
   });
 
   test('numParameters counts parameters only', () => {

@@ -3,7 +3,7 @@
 // (`blocks.0.attn.qkv.weight`, `mlp.2.bias`); undefined has no keys; what must not be found lies in a #private field.
 // Order is PyTorch's: at every level a module's own parameters, then its buffers, then its children, each as declared.
 
-import { type Device, type Dtype, dispose, keep, noGrad, Tensor } from '../tensor/index.ts';
+import { type Device, type Dtype, dispose, isFloating, noGrad, Tensor } from '../tensor/index.ts';
 import { ArgumentError } from '../util/errors.ts';
 import { type Mark, mark, markOf } from './parameter.ts';
 import { checkKeys, copyStateDict, type KeyReport, type StateDict } from './state-dict.ts';
@@ -70,10 +70,10 @@ export class Module {
       copyStateDict(wanted, state);
       return report;
     }
-    for (const slot of persistent(slotsOf(this))) {
-      const given = state.get(slot.path);
-      if (given && given !== slot.tensor) replace(slot, given);
-    }
+    const slots = persistent(slotsOf(this)).filter(({ path, tensor }) => state.has(path) && state.get(path) !== tensor);
+    const trained = slots.map(({ tensor }) => tensor.requiresGrad);
+    for (const [i, slot] of slots.entries()) replace(slot, state.get(slot.path)!, trained[i]!);
+    dispose(slots.map(({ tensor }) => tensor));
     return report;
   }
 
@@ -97,16 +97,20 @@ export class Module {
    * make optimisers and averages afterwards.
    */
   to({ dtype, device }: { dtype?: Dtype | undefined; device?: Device | undefined }): this {
-    const moved = new Map<Tensor, Tensor>();
+    const moved = new Map<Tensor, Tensor>(); // so that a tensor at two places stays one
     for (const slot of slotsOf(this)) {
       const from = slot.tensor;
-      const target = { dtype: dtype && isFloat(from.dtype) ? dtype : from.dtype, device: device ?? from.device };
+      const done = moved.get(from);
+      if (done) {
+        slot.holder[slot.property] = done;
+        continue;
+      }
+      const target = { dtype: dtype && isFloating(from.dtype) ? dtype : from.dtype, device: device ?? from.device };
       if (target.dtype === from.dtype && target.device === from.device) continue;
-      const to = moved.get(from) ?? noGrad(() => keep(from.to(target)));
-      const shared = moved.has(from);
+      const to = noGrad(() => from.to(target));
+      replace(slot, to, from.requiresGrad);
       moved.set(from, to);
-      if (shared) slot.holder[slot.property] = to;
-      else replace(slot, to);
+      from.dispose();
     }
     return this;
   }
@@ -169,13 +173,8 @@ function unique(slots: readonly Slot[]): [string, Tensor][] {
   return [...named].map(([tensor, path]) => [path, tensor]);
 }
 
-/** Puts `to` where the slot's tensor was, with its mark and gradient flag, and frees the old one. */
-function replace(slot: Slot, to: Tensor): void {
-  if (slot.tensor.requiresGrad && isFloat(to.dtype)) to.setRequiresGrad(true);
+/** Puts `to` where the slot's tensor was, with its mark. */
+function replace(slot: Slot, to: Tensor, requiresGrad: boolean): void {
+  if (requiresGrad && isFloating(to.dtype)) to.setRequiresGrad(true);
   slot.holder[slot.property] = mark(to, slot.mark);
-  slot.tensor.dispose();
-}
-
-function isFloat(dtype: Dtype): boolean {
-  return dtype === 'f32' || dtype === 'f64' || dtype === 'bf16' || dtype === 'f16';
 }

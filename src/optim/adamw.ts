@@ -7,7 +7,7 @@ import { checkKeys, copyStateDict, type StateDict } from '../nn/index.ts';
 import {
   callRaw,
   foreach,
-  fusedAdamW_,
+  fusedAdamw_,
   hasOperator,
   keep,
   noGrad,
@@ -114,7 +114,7 @@ export class AdamW {
   #fused({ params, grads, expAvgs, expAvgSqs, steps }: Group): void {
     const [beta1, beta2] = this.betas;
     const { lr, weightDecay, eps } = this;
-    fusedAdamW_(params, grads, expAvgs, expAvgSqs, [], steps, {
+    fusedAdamw_(params, grads, expAvgs, expAvgSqs, [], steps, {
       lr,
       beta1,
       beta2,
