@@ -1,17 +1,64 @@
 // Safetensors files: header, bytes, tensors (copied or memory-mapped), and a writer whose files equal the original
 // library's byte for byte (same order, same padding). Source: github.com/huggingface/safetensors.
 
+import { mapFile, type Tensor } from '../tensor/index.ts';
 import { writeFileAtomic } from '../util/atomic-write.ts';
 import { DataError } from '../util/errors.ts';
-import { withFile } from './file-reader.ts';
-import { parseSafetensorsHeader, type SafetensorsHeader } from './safetensors-header.ts';
+import { type ByteSource, withFile } from './file-reader.ts';
+import { parseSafetensorsHeader, type SafetensorsEntry, type SafetensorsHeader } from './safetensors-header.ts';
 import { elementBytes, elementCount, type RawTensor, STORAGE_DTYPES } from './storage-dtype.ts';
+import { tensorDtype, toTensor } from './to-tensor.ts';
 
 export type { SafetensorsEntry, SafetensorsHeader } from './safetensors-header.ts';
 
 /** The checked header: what the file holds, where, and its metadata. Reads no tensor data. */
 export function readSafetensorsHeader(path: string): SafetensorsHeader {
   return withFile(path, parseSafetensorsHeader);
+}
+
+export interface LoadOptions {
+  /** Use the file's pages as memory: instant, nothing is read before it is used. For inference; default false. */
+  mmap?: boolean;
+  /** Load i8, i16, u16, u32, f8 as the next larger dtype instead of refusing them. */
+  widen?: boolean;
+}
+
+/** Every tensor, in the order of the header; owned by the current scope. */
+export function loadSafetensors(path: string, options: LoadOptions = {}): Map<string, Tensor> {
+  return withFile(path, (file) => {
+    const { tensors } = parseSafetensorsHeader(file);
+    return new Map(Array.from(tensors, ([key, entry]) => [key, loadEntry(file, key, entry, options)]));
+  });
+}
+
+function loadEntry(
+  file: ByteSource,
+  key: string,
+  entry: SafetensorsEntry,
+  { mmap = false, widen = false }: LoadOptions,
+) {
+  const { dtype, shape, offset, byteLength } = entry;
+  const direct = tensorDtype(dtype);
+  // Kernels may assume aligned elements, which headers of odd lengths do not give.
+  if (mmap && direct !== undefined && byteLength > 0 && offset % elementBytes(dtype) === 0) {
+    return mapFile(file.name, { offset, shape, dtype: direct });
+  }
+  return toTensor({ dtype, shape, data: file.read(offset, byteLength) }, { widen, where: `${file.name}: '${key}'` });
+}
+
+/** Write tensors atomically. The file depends on content alone: it equals the original library's byte for byte. */
+export function saveSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata?: Readonly<Record<string, string>>,
+): void {
+  const { header, order } = safetensorsLayout(tensors, metadata);
+  writeFileAtomic(path, pieces());
+
+  function* pieces(): Generator<Uint8Array> {
+    yield header;
+    for (const key of order) yield tensors.get(key)!.toBytes(); // one tensor in memory at a time
+  }
 }
 
 /** Every tensor as bytes, for dtypes that the tensor library lacks too. */

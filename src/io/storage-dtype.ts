@@ -2,7 +2,6 @@
 // and what happens to those that have no tensor dtype: `widen` is the dtype that holds every value exactly.
 
 import type { Dtype } from '../tensor/index.ts';
-import { DataError } from '../util/errors.ts';
 
 export type StorageDtype = keyof typeof STORAGE_DTYPES;
 
@@ -129,15 +128,4 @@ function float8e4m3(bits: number): number {
   const exponent = (bits >>> 3) & 15;
   const fraction = (bits & 7) / 8;
   return exponent === 0 ? sign * fraction * 2 ** -6 : sign * (1 + fraction) * 2 ** (exponent - 7);
-}
-
-/** DataError for a dtype that the tensor library lacks. */
-export function noTensorDtype(where: string, dtype: StorageDtype): DataError {
-  const widen = STORAGE_DTYPES[dtype].widen;
-  const next = widen
-    ? `Pass { widen: true } to load it as ${widen}.`
-    : 'Convert it with the library that wrote the file.';
-  return new DataError(
-    `${where}: expected a dtype among f32, f64, f16, bf16, i64, i32, u8, bool, received ${dtype}. ${next}`,
-  );
 }

@@ -6,8 +6,8 @@ import { basename, dirname, join } from 'node:path';
 
 const CHUNK = 1 << 30; // writeSync takes at most 2^31 - 1 bytes at once
 
-/** Replace `path` as a whole with `data` (text, bytes, or bytes in several pieces). On failure the old file stays. */
-export function writeFileAtomic(path: string, data: string | Uint8Array | readonly Uint8Array[]): void {
+/** Replace `path` as a whole with `data`: text, bytes, or pieces made one at a time. On failure the old file stays. */
+export function writeFileAtomic(path: string, data: string | Uint8Array | Iterable<Uint8Array>): void {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
   const pieces = typeof data === 'string' ? [Buffer.from(data)] : data instanceof Uint8Array ? [data] : data;
   try {
