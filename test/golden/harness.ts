@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, type TestContext, test } from 'vitest';
 import { loadSafetensors } from '../../src/io/safetensors.ts';
-import type { Tensor } from '../../src/tensor/index.ts';
+import { keep, type Tensor } from '../../src/tensor/index.ts';
 import { pending } from './pending.ts';
 import { expectClose, type Limits, limitsFor, type Tolerance } from './tolerance.ts';
 
@@ -102,7 +102,10 @@ export class Fixture {
   }
 
   #all(): Map<string, Tensor> {
-    this.#tensors ??= loadSafetensors(this.path);
+    if (!this.#tensors) {
+      this.#tensors = loadSafetensors(this.path);
+      for (const tensor of this.#tensors.values()) keep(tensor); // a test may ask inside tidy()
+    }
     return this.#tensors;
   }
 }
