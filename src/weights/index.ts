@@ -1,0 +1,6 @@
+// Loading and saving of weights in the layouts that exist.
+
+export { type EncoderHints, encoderFromState, loadEncoderState } from './encoder-state.ts';
+export { type KeyTable, stripWrappers, translate, translateBack } from './key-table.ts';
+export { loadEncoder, saveEncoder } from './load-encoder.ts';
+export { decoderOptions, loadDecoderState, loadRaeState } from './reference.ts';

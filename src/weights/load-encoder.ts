@@ -1,0 +1,87 @@
+// Encoders from files: a Hugging Face folder (config.json, preprocessor_config.json, model.safetensors), one safetensors file in
+// Hugging Face's or timm's names, or one of our own, whose metadata holds the whole specification.
+
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadSafetensors, readSafetensorsHeader, saveSafetensors } from '../io/safetensors.ts';
+import { Encoder, type EncoderSpec } from '../models/encoders/index.ts';
+import type { ViT } from '../models/vit.ts';
+import { skipInit } from '../nn/index.ts';
+import { dispose } from '../tensor/index.ts';
+import { WeightsError } from '../util/errors.ts';
+import { type EncoderHints, encoderFromState, loadEncoderState } from './encoder-state.ts';
+
+/** Metadata key of our own encoder files: the EncoderSpec as JSON. */
+const SPEC_KEY = 'rae.encoder';
+
+/**
+ * Loads an encoder, frozen and in evaluation mode. `hints` override what the files say; `normalize: false` keeps the affine part of
+ * the final norm.
+ * @throws WeightsError when the file is missing, of an unknown layout, or does not fit
+ */
+export function loadEncoder(path: string, hints: EncoderHints = {}): Encoder {
+  if (!existsSync(path)) {
+    throw new WeightsError(
+      `loadEncoder: expected a file or folder, received '${path}', which does not exist. Check --encoder.`,
+    );
+  }
+  if (statSync(path).isDirectory()) return loadFolder(path, hints);
+  const { [SPEC_KEY]: json } = readSafetensorsHeader(path).metadata ?? {};
+  return json === undefined ? loadFile(path, hints) : loadOwn(path, json, hints);
+}
+
+/** Writes an encoder with all that loadEncoder needs to build it again. */
+export function saveEncoder(path: string, vit: ViT, spec: EncoderSpec): void {
+  saveSafetensors(path, vit.stateDict(), { [SPEC_KEY]: JSON.stringify(spec) });
+}
+
+function loadFile(path: string, hints: EncoderHints): Encoder {
+  const state = loadSafetensors(path);
+  try {
+    return encoderFromState(state, hints);
+  } finally {
+    dispose(state);
+  }
+}
+
+function loadOwn(path: string, json: string, hints: EncoderHints): Encoder {
+  const saved = JSON.parse(json) as EncoderSpec;
+  const finalNorm = hints.normalize === false ? 'affine' : 'plain';
+  const spec: EncoderSpec = {
+    ...saved,
+    vit: { ...saved.vit, finalNorm },
+    mean: hints.mean ?? saved.mean,
+    std: hints.std ?? saved.std,
+  };
+  const state = loadSafetensors(path);
+  try {
+    const encoder = skipInit(() => new Encoder(spec));
+    loadEncoderState(encoder, state);
+    return encoder.eval().requiresGrad_(false);
+  } finally {
+    dispose(state);
+  }
+}
+
+function loadFolder(folder: string, hints: EncoderHints): Encoder {
+  const weights = join(folder, 'model.safetensors');
+  if (!existsSync(weights)) {
+    throw new WeightsError(
+      `loadEncoder: expected model.safetensors in '${folder}', received no such file. Download it beside config.json.`,
+    );
+  }
+  const config = readJson(join(folder, 'config.json'));
+  const vision = (config.vision_config ?? config) as Record<string, unknown>; // SigLIP nests it
+  const pixels = readJson(join(folder, 'preprocessor_config.json'));
+  return loadFile(weights, {
+    heads: vision.num_attention_heads as number | undefined,
+    eps: vision.layer_norm_eps as number | undefined,
+    mean: pixels.image_mean as number[] | undefined,
+    std: pixels.image_std as number[] | undefined,
+    ...hints,
+  });
+}
+
+function readJson(path: string): Record<string, unknown> {
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>) : {};
+}

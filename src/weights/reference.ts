@@ -1,0 +1,54 @@
+// Checkpoints of the reference implementation (bytetriper/RAE; spec 1.3): the decoder's flat state dict, and the whole RAE of a
+// stage-1 training checkpoint (`encoder.encoder.*` or `encoder.model.*`, `decoder.*`).
+
+import type { Decoder, DecoderOptions } from '../models/decoder.ts';
+import type { Rae } from '../models/rae.ts';
+import type { KeyReport } from '../nn/index.ts';
+import type { Tensor } from '../tensor/index.ts';
+import { ConfigError } from '../util/errors.ts';
+import { loadEncoderState } from './encoder-state.ts';
+import { below, stripWrappers } from './key-table.ts';
+
+/**
+ * Loads a decoder's state dict, flat or below `decoder.`, with or without wrappers' prefixes.
+ * Differs from the reference, which loads this file non-strictly: a key that is missing or left over is an error.
+ */
+export function loadDecoderState(decoder: Decoder, state: ReadonlyMap<string, Tensor>): KeyReport {
+  const plain = stripWrappers(state);
+  const inner = below(plain, 'decoder.');
+  return decoder.loadStateDict(inner.size > 0 ? inner : plain);
+}
+
+/** Loads the whole RAE of a stage-1 training checkpoint (its `model` or `ema`). */
+export function loadRaeState(rae: Rae, state: ReadonlyMap<string, Tensor>): void {
+  const plain = stripWrappers(state);
+  loadEncoderState(rae.encoder, below(plain, 'encoder.'));
+  rae.decoder.loadStateDict(below(plain, 'decoder.'));
+}
+
+/** The reference's decoder configuration (ViTB, ViTL, ViTXL/config.json) as our options; what it says of sizes that the RAE sets is left out. */
+export function decoderOptions(
+  config: Readonly<Record<string, unknown>>,
+  set: Pick<DecoderOptions, 'channels' | 'patch' | 'tokens'>,
+): DecoderOptions {
+  const number = (key: string, fallback?: number): number => {
+    const value = config[key] ?? fallback;
+    if (typeof value === 'number') return value;
+    throw new ConfigError(
+      `decoderOptions: expected a number for '${key}', received ${String(value)}. Check the decoder's config.json.`,
+    );
+  };
+  if (config.hidden_act !== undefined && config.hidden_act !== 'gelu') {
+    throw new ConfigError(
+      `decoderOptions: expected hidden_act 'gelu', received '${config.hidden_act}'. The decoder has no other.`,
+    );
+  }
+  return {
+    ...set,
+    width: number('decoder_hidden_size'),
+    depth: number('decoder_num_hidden_layers'),
+    heads: number('decoder_num_attention_heads'),
+    hidden: number('decoder_intermediate_size'),
+    eps: number('layer_norm_eps', 1e-12),
+  };
+}
