@@ -101,6 +101,11 @@ describe('AdamW', () => {
     expect(() => optimizer.loadStateDict(other.stateDict())).toThrow("Missing (3): 'exp_avg.p'");
   });
 
+  test('a parameter that is a transposed view is refused', () => {
+    const p = parameter(zeros([2, 3]).t());
+    expect(() => new AdamW([['p', p]], { lr: 1 })).toThrow("expected parameter 'p' in row-major memory");
+  });
+
   test('impossible settings and an empty list are refused', () => {
     const p = parameter(zeros([1]));
     expect(() => new AdamW([['p', p]], { lr: -1 })).toThrow(ArgumentError);

@@ -62,7 +62,7 @@ export class AdamW {
     }
     this.#states = [...params].map(([name, param]) => ({
       name,
-      param,
+      param: rowMajor(name, param),
       expAvg: keep(noGrad(() => zerosLike(param))),
       expAvgSq: keep(noGrad(() => zerosLike(param))),
       step: keep(zeros([], { dtype: 'f32', device: param.device })),
@@ -157,12 +157,20 @@ function groups(states: readonly State[]): Iterable<Group> {
     const group = found.get(kind) ?? { params: [], grads: [], expAvgs: [], expAvgSqs: [], steps: [] };
     found.set(kind, group);
     group.params.push(param);
-    group.grads.push(grad.contiguous()); // the fused kernel walks memory and would mix up a transposed gradient
+    group.grads.push(grad.contiguous());
     group.expAvgs.push(expAvg);
     group.expAvgSqs.push(expAvgSq);
     group.steps.push(step);
   }
   return found.values();
+}
+
+/** The fused kernel walks memory, so a parameter that is a transposed view would be updated in the wrong places. */
+function rowMajor(name: string, param: Tensor): Tensor {
+  if (tidy(() => noGrad(() => param.contiguous().sharesMemory(param)))) return param;
+  throw new ArgumentError(
+    `AdamW: expected parameter '${name}' in row-major memory, received a transposed view. Make the parameter from its contiguous().`,
+  );
 }
 
 function hasFused(): boolean {
