@@ -1,98 +1,61 @@
-// Files and folders that are either whole or absent, also after kill -9 and power loss: write under a temporary name in
-// the same folder, fsync, rename, fsync the folder. Everything a run must find again is written through here.
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+// Files that are either whole or as before, also after kill -9 and power loss: written under a temporary name beside the
+// target, flushed, renamed into place, and the folder flushed too (otherwise a power cut can lose the name).
+import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { failpoint } from './failpoint.ts';
+import { failpoint, failpointsArmed } from './failpoint.ts';
 
-export type Chunk = string | Uint8Array;
+const CHUNK = 1 << 30; // writeSync takes at most 2^31 - 1 bytes at once
 
-/** Writes a file whole or not at all; `data` may come in pieces. The folder is made when missing. */
-export function writeFileAtomic(path: string, data: Chunk | Iterable<Chunk>): void {
-  const chunks = typeof data === 'string' || data instanceof Uint8Array ? [data] : data;
-  writeAtomic(path, (fd) => {
-    for (const chunk of chunks) writeAll(fd, chunk);
-  });
-}
-
-/** The same for a writer that wants the file descriptor; when it throws, `path` stays as it was. */
-export function writeAtomic(path: string, write: (fd: number) => void): void {
+/** Replaces `path` as a whole with text, bytes, or pieces made one at a time; makes its folder. On failure the old file stays. */
+export function writeFileAtomic(path: string, data: string | Uint8Array | Iterable<string | Uint8Array>): void {
+  const pieces = typeof data === 'string' || data instanceof Uint8Array ? [data] : data;
   mkdirSync(dirname(path), { recursive: true });
-  const temporary = temporaryName(path);
-  const fd = openSync(temporary, 'w');
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
   try {
-    write(fd);
-    failpoint('atomic-write:written');
-    fsyncSync(fd);
+    const fd = openSync(temporary, 'w');
+    try {
+      for (const piece of pieces) writeFully(fd, typeof piece === 'string' ? Buffer.from(piece) : piece);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    failpoint('file-rename');
+    renameSync(temporary, path);
   } catch (error) {
-    closeSync(fd);
     rmSync(temporary, { force: true });
     throw error;
   }
-  closeSync(fd);
-  failpoint('atomic-write:before-rename');
-  renameSync(temporary, path);
-  syncFolder(dirname(path));
+  fsyncPath(dirname(path));
 }
 
-/** Fills a folder under a temporary name and renames it into place; `path` must not exist. Files inside are fsynced by their writers. */
-export function makeFolderAtomic(path: string, fill: (temporary: string) => void): void {
-  if (existsSync(path)) throw new Error(`makeFolderAtomic: expected no ${path}, received an existing one.`);
-  const temporary = temporaryName(path);
-  rmSync(temporary, { recursive: true, force: true });
-  mkdirSync(temporary, { recursive: true });
-  try {
-    fill(temporary);
-    syncFolder(temporary);
-    failpoint('atomic-folder:before-rename');
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
-    throw error;
-  }
-  syncFolder(dirname(path));
-}
-
-/** Removes what a killed process left half-written in `folder`. Only for folders that no other process writes to. */
-export function removeTemporaries(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  const names = readdirSync(folder).filter((name) => /^\..*\.\d+\.tmp$/.test(name));
-  for (const name of names) rmSync(join(folder, name), { recursive: true, force: true });
-  return names;
-}
-
-/** Writes all of `chunk` at the file's position (one write may be short). */
-export function writeAll(fd: number, chunk: Chunk): void {
-  const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
-  for (let done = 0; done < bytes.byteLength; ) done += writeSync(fd, bytes, done, bytes.byteLength - done);
-}
-
-/** Makes a rename or a new entry durable; file systems that cannot open a folder for this are left alone. */
-export function syncFolder(folder: string): void {
-  let fd: number;
-  try {
-    fd = openSync(folder, 'r');
-  } catch {
-    return;
-  }
+/** Flushes a file, or a folder's entries (renames, new files), to the disk. */
+export function fsyncPath(path: string): void {
+  const fd = openSync(path, 'r');
   try {
     fsyncSync(fd);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
+    // Some network file systems refuse this on folders; the rename itself has happened.
+    if (!['EINVAL', 'ENOTSUP', 'EBADF', 'EISDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   } finally {
     closeSync(fd);
   }
 }
 
-function temporaryName(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+/** Flushes everything below a folder, and the folder. */
+export function flushTree(folder: string): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) flushTree(path);
+    else if (entry.isFile()) fsyncPath(path);
+  }
+  fsyncPath(folder);
+}
+
+function writeFully(fd: number, bytes: Uint8Array): void {
+  let at = 0;
+  if (failpointsArmed) {
+    at += writeSync(fd, bytes, 0, Math.floor(bytes.length / 2));
+    failpoint('mid-write');
+  }
+  while (at < bytes.length) at += writeSync(fd, bytes, at, Math.min(bytes.length - at, CHUNK));
 }
