@@ -14,7 +14,7 @@ import {
   parameter,
   splitHeads,
 } from '../nn/index.ts';
-import { cat, gelu, noGrad, type Tensor, upsampleBilinear2d, zeros } from '../tensor/index.ts';
+import { cat, gelu, type Tensor, tidy, upsampleBilinear2d, zeros } from '../tensor/index.ts';
 import { squareSide, unpatchify } from './layers/patches.ts';
 import { sincosTable } from './layers/sincos.ts';
 
@@ -122,7 +122,7 @@ class DecoderLayer extends Module {
 
 /** [1, 1 + side*side, D]: a zero row for the class token, then the fixed table. */
 function positions(width: number, side: number): Tensor {
-  return noGrad(() => cat([zeros([1, width]), sincosTable(width, side, side)], 0).unsqueeze(0));
+  return tidy(() => cat([zeros([1, width]), sincosTable(width, side, side)], 0).unsqueeze(0));
 }
 
 type SizeOptions = Pick<DecoderOptions, 'channels' | 'patch' | 'tokens'> & InitOptions;

@@ -4,7 +4,7 @@
 // B batch, N patches, K kept, D width of the encoder, M width of the decoder, p patch side.
 
 import { type InitOptions, init, LayerNorm, Linear, Module, type Parameter, parameter } from '../nn/index.ts';
-import { cat, empty, type Generator, noGrad, rand, type Tensor, zeros } from '../tensor/index.ts';
+import { cat, empty, type Generator, noGrad, rand, type Tensor, tidy, zeros } from '../tensor/index.ts';
 import { ArgumentError, ShapeError } from '../util/errors.ts';
 import { patchify } from './layers/patches.ts';
 import { sincosTable } from './layers/sincos.ts';
@@ -125,7 +125,7 @@ export class MaskedAutoencoder extends Module {
 
 /** A zero row for the class token, then the sine-cosine table: [1, 1 + N, width]. Saved, not trained. */
 function fixedPositions(width: number, [rows, columns]: ViTOptions['grid']): Parameter {
-  const table = cat([zeros([1, width]), sincosTable(width, rows, columns)], 0).unsqueeze(0);
+  const table = tidy(() => cat([zeros([1, width]), sincosTable(width, rows, columns)], 0).unsqueeze(0));
   return parameter(table, { requiresGrad: false });
 }
 
