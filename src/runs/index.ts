@@ -1,0 +1,15 @@
+// Run directories: layout, checkpoints, lock, metrics, TensorBoard events.
+
+export { type EventWriter, openEvents } from './events.ts';
+export { takeLock } from './lock.ts';
+export { appendMetrics, cutMetrics, type MetricsRecord, readMetrics } from './metrics-log.ts';
+export {
+  type Checkpoint,
+  commitCheckpoint,
+  latestCheckpoint,
+  listCheckpoints,
+  prepareRun,
+  type RunPaths,
+  requireCheckpoint,
+  runPaths,
+} from './run-dir.ts';
