@@ -2,7 +2,7 @@
 // target, flushed, renamed into place, and the folder flushed too (otherwise a power cut can lose the name).
 import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { failpoint, failpointsArmed } from './failpoint.ts';
+import { failpoint } from './failpoint.ts';
 
 const CHUNK = 1 << 30; // writeSync takes at most 2^31 - 1 bytes at once
 
@@ -19,18 +19,18 @@ export function writeFileAtomic(path: string, data: string | Uint8Array | Iterab
     } finally {
       closeSync(fd);
     }
-    failpoint('file-rename');
+    failpoint('atomic-write:before-rename');
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
   }
-  fsyncPath(dirname(path));
+  syncFolder(dirname(path));
 }
 
-/** Flushes a file, or a folder's entries (renames, new files), to the disk. */
-export function fsyncPath(path: string): void {
-  const fd = openSync(path, 'r');
+/** Makes a rename or a new entry in `folder` durable. */
+export function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
   try {
     fsyncSync(fd);
   } catch (error) {
@@ -41,21 +41,18 @@ export function fsyncPath(path: string): void {
   }
 }
 
-/** Flushes everything below a folder, and the folder. */
-export function flushTree(folder: string): void {
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) flushTree(path);
-    else if (entry.isFile()) fsyncPath(path);
+/** Removes what a killed process left half-written in `folder`. Only for folders that no other process writes to. */
+export function removeTemporaries(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (/^\..*\.\d+\.tmp$/.test(name)) rmSync(join(folder, name), { recursive: true, force: true });
   }
-  fsyncPath(folder);
 }
 
 function writeFully(fd: number, bytes: Uint8Array): void {
   let at = 0;
-  if (failpointsArmed) {
+  if (process.env.RAE_FAILPOINT !== undefined) {
     at += writeSync(fd, bytes, 0, Math.floor(bytes.length / 2));
-    failpoint('mid-write');
+    failpoint('atomic-write:middle');
   }
   while (at < bytes.length) at += writeSync(fd, bytes, at, Math.min(bytes.length - at, CHUNK));
 }

@@ -1,0 +1,56 @@
+// The command line. One file a verb, imported when it is called: `rae --help` loads neither verbs nor the addon.
+// A new verb is a file that exports `command(): Command` (see shared.ts) and a line in the table below.
+import { Command } from 'commander';
+import { nearest } from '../util/check.ts';
+import { ConfigError } from '../util/errors.ts';
+import { reportError, version } from './shared.ts';
+
+interface Verb {
+  help: string;
+  load: () => Promise<{ command: () => Command }>;
+}
+
+/** In the order of the help. */
+const verbs: Record<string, Verb> = {
+  doctor: { help: 'show versions, the engine found, devices and speed', load: () => import('./doctor.ts') },
+  engine: { help: 'install libtorch (engine install)', load: () => import('./engine.ts') },
+};
+
+/** Runs `rae ARGUMENTS` and returns the exit code: 0 done, 1 failed, 2 bad usage, 130 or 143 interrupted after saving. */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    const program = await programFor(args[0] === 'help' ? '--help' : args[0]);
+    await program.parseAsync(args[0] === 'help' ? ['--help'] : args, { from: 'user' });
+    return 0;
+  } catch (error) {
+    return reportError(error, args.includes('--debug'));
+  }
+}
+
+async function programFor(first: string | undefined): Promise<Command> {
+  const program = new Command('rae')
+    .description('Representation Autoencoders and Diffusion Transformers')
+    .version(version(), '--version', 'print the version')
+    .helpCommand(false)
+    .showHelpAfterError(false);
+  const verb = first === undefined ? undefined : verbs[first];
+  if (verb) program.addCommand((await verb.load()).command());
+  else if (first !== undefined && !first.startsWith('-')) throw unknownVerb(first);
+  else for (const [name, { help }] of Object.entries(verbs)) program.command(name).description(help);
+  program.addHelpText('after', "\n'rae VERB --help' shows a verb's options and an example.");
+  if (first === undefined) program.action(() => program.help());
+  overrideExit(program);
+  return program;
+}
+
+/** Commander must throw instead of ending the process, and leave printing of errors to us. */
+function overrideExit(command: Command): void {
+  command.exitOverride().configureOutput({ outputError: () => {} });
+  for (const child of command.commands) overrideExit(child);
+}
+
+function unknownVerb(name: string): ConfigError {
+  const near = nearest(name, Object.keys(verbs));
+  const next = near ? `Did you mean '${near}'?` : `Known: ${Object.keys(verbs).join(', ')}.`;
+  return new ConfigError(`rae: expected a verb, received '${name}'. ${next}`);
+}
