@@ -61,7 +61,7 @@ export class Decoder extends Module {
     const embedded = this.toGrid(this.decoder_embed.forward(tokens)); // [B, N, D]
     const front = this.trainable_cls_token.expand([B, 1, this.options.width]);
     let x = cat([front, embedded], 1).add(this.decoder_pos_embed); // [B, 1 + N, D]
-    for (const layer of this.decoder_layers) x = layer.forward(x); // [B, 1 + N, D]
+    for (const layer of this.decoder_layers) x = tidy(() => layer.forward(x)); // [B, 1 + N, D]
     return this.decoder_pred.forward(this.decoder_norm.forward(x)).slice(1, 1); // [B, N, p*p*3]
   }
 

@@ -102,7 +102,7 @@ export class MaskedAutoencoder extends Module {
     const shuffled = cat([x.slice(1, 1), hidden.to(x.dtype)], 1); // [B, N, M]
     const patches = shuffled.gather(1, alongWidth(restore, M)); // back in place
     let y = cat([x.slice(1, 0, 1), patches], 1).add(this.decoder_pos_embed); // [B, 1 + N, M]
-    for (const block of this.decoder_blocks) y = block.forward(y);
+    for (const block of this.decoder_blocks) y = tidy(() => block.forward(y));
     return this.decoder_pred.forward(this.decoder_norm.forward(y)).slice(1, 1); // [B, N, p*p*3]
   }
 

@@ -3,7 +3,7 @@
 // B batch, N patch tokens, P prefix tokens (class, then registers), D width.
 
 import { type InitOptions, init, LayerNorm, Module, type Parameter, parameter } from '../nn/index.ts';
-import { cat, empty, type Tensor } from '../tensor/index.ts';
+import { cat, empty, type Tensor, tidy } from '../tensor/index.ts';
 import { PatchEmbed } from './layers/patch-embed.ts';
 import { type Grid, resizeTable, type TableResize } from './layers/position-table.ts';
 import { type FeedForward, ViTBlock } from './layers/vit-block.ts';
@@ -67,7 +67,10 @@ export class ViT extends Module {
 
   /** Normalised pixels [B, 3, H, W] -> tokens [B, P + N, D] after the final norm. Sides must be multiples of the patch. */
   forward(pixels: Tensor, { onBlock }: ViTForwardOptions = {}): Tensor {
-    return this.transform(this.withPrefix(this.embed(pixels)), { onBlock });
+    return this.transform(
+      tidy(() => this.withPrefix(this.embed(pixels))),
+      { onBlock },
+    );
   }
 
   /** Patches with their positions: [B, 3, H, W] -> [B, N, D]. */
@@ -92,7 +95,7 @@ export class ViT extends Module {
     let x = tokens;
     onBlock?.(-1, x);
     for (const [index, block] of this.blocks.entries()) {
-      x = block.forward(x); // [B, P + N, D]
+      x = tidy(() => block.forward(x)); // [B, P + N, D]; a block's intermediates go at its end, which is also faster
       onBlock?.(index, x);
     }
     return this.norm?.forward(x) ?? x;
