@@ -19,16 +19,7 @@ export interface Dinov2Options extends EncoderOptions {
 }
 
 export function dinov2(options: Dinov2Options): EncoderSpec {
-  const {
-    width,
-    depth,
-    heads,
-    registers = 4,
-    patch = 14,
-    imageSize = 518,
-    swiglu = false,
-    eps = 1e-6,
-  } = options;
+  const { width, depth, heads, registers = 4, patch = 14, imageSize = 518, swiglu = false, eps = 1e-6 } = options;
   const side = Math.floor(imageSize / patch);
   return {
     family: 'dinov2',
