@@ -16,6 +16,9 @@ const repository = resolve(import.meta.dirname, '..', '..');
 /** Folder of the fixtures: RAE_FIXTURES, else the smallest entries that the repository holds. */
 export const root = resolve(process.env.RAE_FIXTURES ?? join(repository, 'test', 'golden', 'fixtures'));
 
+if (!existsSync(root))
+  throw new Error(`RAE_FIXTURES: expected a folder of fixtures, received '${root}', which does not exist.`);
+
 /** Folder that holds clothing/ and weights/: RAE_DATA, else `data` beside the fixtures, else ../shared/data. */
 const dataRoots = [process.env.RAE_DATA, join(root, '..', 'data'), join(repository, '..', 'shared', 'data')];
 
