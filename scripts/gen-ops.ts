@@ -216,7 +216,9 @@ function emit(entry: string, receiver: boolean): string {
     const numeric = read(numberId);
     const renamed: Schema = {
       ...numeric,
-      args: numeric.args.map((a, i) => i === 1 ? { ...a, name: positional[0]?.name ?? a.name } : { ...a, keywordOnly: i > 1 }),
+      args: numeric.args.map((a, i) =>
+        i === 1 ? { ...a, name: positional[0]?.name ?? a.name } : { ...a, keywordOnly: i > 1 },
+      ),
     };
     const [, numericCode] = finish(renamed, body(renamed, receiver), receiver);
     inner = `    if (typeof ${first} === 'number') {\n    ${numericCode}\n    }\n${inner}`;

@@ -1,7 +1,7 @@
 // Builds the addon (native/**/*.cc) with the plain compiler: one object per source, two at a time, then one link.
 // Objects and addons lie in the user cache under the hash of everything that goes into them, so nothing is built twice.
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { cacheFolder, engineFile, root } from './paths.mjs';
 import { explainFileError, run, SetupError, tail } from './shell.mjs';
@@ -24,11 +24,12 @@ export async function buildAddon(
 
   const flags = compileFlags(libtorch);
   const link = linkFlags(libtorch);
-  const headers = files.filter((file) => !file.endsWith('.cc')).map((file) => readFileSync(file));
-  const common = [compiler.version, libtorch.identity, napiVersion(), flags.join(' '), ...headers];
+  // Objects know libtorch's contents and not its place, so that two copies of one wheel share them.
+  const placeless = flags.join(' ').replaceAll(libtorch.folder, 'LIBTORCH').replaceAll(root, 'ROOT');
+  const common = [compiler.version, libtorch.identity, napiVersion(), placeless];
   const units = sources.map((source) => ({
     source,
-    key: hash([...common, relative(native, source), readFileSync(source)]),
+    key: hash([...common, relative(native, source), ...withIncludes(source).map((file) => readFileSync(file))]),
   }));
   const key = hash([...units.map((unit) => unit.key), link.join(' ')]);
   const addon = join(cacheFolder(env), 'addon', key, 'rae.node');
@@ -42,6 +43,7 @@ export async function buildAddon(
     const inputs = units.map((unit) => join(objects, `${unit.key}.o`));
     await linkAddon(compiler, inputs, link, addon);
     await proveLoads(addon, libtorch);
+    pruneObjects(objects);
   }
   const engine = {
     addon,
@@ -187,6 +189,22 @@ function sourceFiles(folder) {
     .filter((name) => /\.(cc|h|inc)$/.test(name))
     .sort()
     .map((name) => join(folder, name));
+}
+
+/** A source and the headers of native/ that it includes, at any depth; libtorch's own are covered by its identity. */
+function withIncludes(source, seen = new Set()) {
+  if (seen.has(source) || !existsSync(source)) return [];
+  seen.add(source);
+  const names = [...readFileSync(source, 'utf8').matchAll(/^\s*#\s*include\s*"([^"]+)"/gm)].map((match) => match[1]);
+  return [source, ...names.flatMap((name) => withIncludes(join(dirname(source), name), seen))];
+}
+
+/** Objects of sources long gone. Addons stay: another clone may be using one. */
+function pruneObjects(folder) {
+  const oldest = Date.now() - 30 * 24 * 3600 * 1000;
+  for (const name of readdirSync(folder)) {
+    if (statSync(join(folder, name)).mtimeMs < oldest) rmSync(join(folder, name), { force: true });
+  }
 }
 
 function makeFolders(folders) {

@@ -1,6 +1,6 @@
 // Finding libtorch, in this order: LIBTORCH, the user cache, the torch of python3. What a folder holds is read from
 // its files (version header, exported symbols), never by importing torch, so that a look costs milliseconds.
-import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder } from './paths.mjs';
 import { run, SetupError } from './shell.mjs';
@@ -39,13 +39,13 @@ export function inspectLibtorch(folder) {
       problem: `its torch ${version} is built without the C++11 ABI (_GLIBCXX_USE_CXX11_ABI=0)`,
     };
   }
-  const { size, mtimeMs } = statSync(cpu);
+  const { size } = statSync(cpu);
   const cuda = existsSync(join(folder, 'lib', `libtorch_cuda.${extension}`));
   return {
     folder,
     version,
     cuda,
-    identity: [realpathSync(folder), version, size, Math.round(mtimeMs), cuda].join('|'),
+    identity: [version, size, cuda].join('|'),
   };
 }
 
