@@ -52,5 +52,5 @@ function overrideExit(command: Command): void {
 function unknownVerb(name: string): ConfigError {
   const near = nearest(name, Object.keys(verbs));
   const next = near ? `Did you mean '${near}'?` : `Known: ${Object.keys(verbs).join(', ')}.`;
-  return new ConfigError(`rae: expected a verb, received '${name}'. ${next}`);
+  return new ConfigError(`expected a verb, received '${name}'. ${next}`);
 }

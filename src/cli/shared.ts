@@ -76,7 +76,7 @@ export function printResult(options: VerbOptions, value: unknown, text: string):
 export function reportError(error: unknown, debug: boolean): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0; // help or version was shown
-    process.stderr.write(`rae: ${error.message.replace(/^error: /, '')}\n`);
+    process.stderr.write(`rae: ${error.message.replace(/^error: /, '').replaceAll('\n', ' ')}\n`);
     return 2;
   }
   process.stderr.write(`rae: ${describe(error, debug)}\n`);
