@@ -72,7 +72,7 @@ async function inTemporary(base, fill) {
   } catch (error) {
     throw error instanceof SetupError ? error : explainFileError(error, 'installing libtorch', base);
   } finally {
-    rmSync(temporary, { recursive: true, force: true });
+    if (existsSync(temporary)) rmSync(temporary, { recursive: true });
   }
 }
 
