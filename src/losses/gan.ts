@@ -30,6 +30,11 @@ export function discriminatorAccuracy(logitsReal: Tensor, logitsFake: Tensor): n
   return tidy(() => logitsReal.gt(logitsFake).to('f32').mean().item());
 }
 
+/** What the discriminator is shown of a reconstruction in [-1, 1]: clamped, and rounded to 8 bits (half to even) as the real pictures are. */
+export function quantize(images: Tensor): Tensor {
+  return tidy(() => images.clamp(-1, 1).add(1).mul(127.5).round().div(127.5).sub(1));
+}
+
 function halfSum(real: Tensor, fake: Tensor, options?: GanLossOptions): Tensor {
   return reduce(real, options).add(reduce(fake, options)).mul(0.5);
 }

@@ -13,12 +13,6 @@ export const pending: Readonly<Record<string, Readonly<Record<string, string>>>>
     official: 'torch pickles',
     other: 'resuming from the reference checkpoints',
   },
-  training: {
-    'batchnorm-local': 'the discriminator',
-    disc: 'the discriminator',
-    'spectral-conv1d': 'the discriminator',
-    'stage1-trajectory': 'the discriminator',
-  },
   metrics: {
     'inception-keys': 'Inception',
     inception: 'Inception',

@@ -10,7 +10,9 @@ import { LatentStatistics, MomentumStatistics, mergeMomentumStatistics } from '.
 import { backward, dispose, grad, type Tensor, tidy } from '../../src/tensor/index.ts';
 import { type Entry, expectClose, type Fixture, type Limits, requireData, runArea } from './harness.ts';
 import { lpipsHashWeights } from './lpips-hash.ts';
+import { discKinds } from './training-disc.ts';
 import { optimKinds } from './training-optim.ts';
+import { stage1Kinds } from './training-stage1.ts';
 import { stage2TrainingKinds } from './training-stage2.ts';
 
 function latentStatistics(entry: Entry, fixture: Fixture): void {
@@ -206,6 +208,8 @@ runArea('training', {
   'lpips-official': lpipsOfficial,
   'gan-losses': ganLosses,
   diffaug: diffAugmentation,
+  ...discKinds,
   ...optimKinds,
+  ...stage1Kinds,
   ...stage2TrainingKinds,
 });
