@@ -65,13 +65,21 @@ function weightedSum(weights: readonly number[], tensors: readonly Tensor[]): Te
 }
 
 /** Weights of the last `order` velocities, newest first: the integral over [0, 1] of their interpolating polynomial at 0, -1, -2, ... */
-export function bashforth(order: number): number[] {
-  return integrals(Array.from({ length: order }, (_, i) => -i));
+export function bashforth(order: number): readonly number[] {
+  return remembered(`bashforth ${order}`, () => Array.from({ length: order }, (_, i) => -i));
 }
 
 /** The same with the velocity at the step's end first: nodes 1, 0, -1, ... */
-export function moulton(order: number): number[] {
-  return integrals(Array.from({ length: order }, (_, i) => 1 - i));
+export function moulton(order: number): readonly number[] {
+  return remembered(`moulton ${order}`, () => Array.from({ length: order }, (_, i) => 1 - i));
+}
+
+const known = new Map<string, readonly number[]>();
+
+function remembered(name: string, nodes: () => readonly number[]): readonly number[] {
+  const found = known.get(name) ?? integrals(nodes());
+  known.set(name, found);
+  return found;
 }
 
 /** Integrals over [0, 1] of the Lagrange polynomials of these integer nodes, exact until the last division. */

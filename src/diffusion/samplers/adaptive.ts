@@ -55,33 +55,31 @@ function integrate(
   let saved: Tensor | undefined; // the state at the last reported time
   let state = { x: start, f: tidy(() => field(start, limits.round(grid[0]!))) };
   let t = grid[0]!;
-  const free = (old: Tensor | undefined, kept?: Tensor) => {
-    if (old && old !== start && old !== kept) old.dispose();
+  const free = (old: Tensor | undefined) => {
+    if (old && old !== start) old.dispose();
   };
   try {
     let dt = tidy(() => initialStep(field, state.x, state.f, t, tableau.order, limits));
     for (let i = 1; i < grid.length; ) {
       if (!overshoot) dt = Math.min(dt, end - t);
       const next = !overshoot && dt === end - t ? end : t + dt;
-      if (!(next > t))
-        throw new ArgumentError(
-          expected(name, 'a velocity that can be integrated', `a step of ${dt} at t = ${t * direction}`),
-        );
+      if (!(next > t)) throw stuck(name, dt, t * direction);
       const step = tidy(() => tryStep(tableau, field, state, t, dt, next, limits, next >= grid[i]!));
-      if (Number.isNaN(step.ratio)) {
-        throw new ArgumentError(expected(name, 'finite velocities', `NaN or infinity near t = ${t * direction}`));
-      }
+      if (Number.isNaN(step.ratio)) throw stuck(name, step.ratio, t * direction);
       if (step.accepted) {
         const { x, f, dense } = step.accepted;
         free(state.x);
         free(state.f);
         state = { x, f };
-        for (; i < grid.length && grid[i]! <= next; i++) {
-          free(saved);
-          saved = tidy(() => evaluate(dense, limits.round((grid[i]! - t) / (next - t))));
-          onStep?.({ step: i, of: grid.length - 1, t: times[i]!, x: saved });
+        try {
+          for (; i < grid.length && grid[i]! <= next; i++) {
+            free(saved);
+            saved = tidy(() => evaluate(dense, limits.round((grid[i]! - t) / (next - t))));
+            onStep?.({ step: i, of: grid.length - 1, t: times[i]!, x: saved });
+          }
+        } finally {
+          for (const coefficient of dense) free(coefficient);
         }
-        for (const coefficient of dense) free(coefficient);
         t = next;
       }
       dt *= stepFactor(step.ratio, tableau.order);
@@ -94,6 +92,13 @@ function integrate(
     free(state.f);
   }
   return saved!;
+}
+
+function stuck(name: string, value: number, t: number): ArgumentError {
+  const what = Number.isNaN(value) ? 'NaN or infinity' : `a field that needs steps of ${value}`;
+  return new ArgumentError(
+    expected(name, 'finite and smooth velocities', `${what} near t = ${t}`, 'Try a fixed-step sampler.'),
+  );
 }
 
 interface Attempt {
