@@ -1,6 +1,7 @@
 // Diffusion: paths, times, the training loss, guidance and samplers. Networks come in as functions of (x, t).
 
 export * from './convert.ts';
+export * from './edit.ts';
 export * from './flow-matching.ts';
 export * from './guidance.ts';
 export * from './oracles.ts';
