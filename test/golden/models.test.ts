@@ -4,6 +4,8 @@
 import { expect } from 'vitest';
 import { loadSafetensors } from '../../src/io/safetensors.ts';
 import { Decoder } from '../../src/models/decoder.ts';
+import { dinoOptions, dinoRecipes } from '../../src/models/dino-trunk.ts';
+import { Discriminator } from '../../src/models/discriminator.ts';
 import {
   deitTiny,
   dinov2,
@@ -22,8 +24,9 @@ import { type KeyTable, theirKeys } from '../../src/weights/key-table.ts';
 import { loadEncoder } from '../../src/weights/load-encoder.ts';
 import { decoderOptions, loadRaeState } from '../../src/weights/reference.ts';
 import { dinov2Table, maeTable, siglipTable } from '../../src/weights/vit-tables.ts';
-import { type Entry, expectClose, type Fixture, limitsFor, requireData, runArea, skip } from './harness.ts';
+import { type Entry, expectClose, type Fixture, limitsFor, requireData, runArea } from './harness.ts';
 import { isStage2StateDict, stage2Kinds, stage2StateDict } from './models-stage2.ts';
+import type { DiscConfig } from './training-disc.ts';
 
 interface Call {
   output: string;
@@ -200,7 +203,13 @@ function stateDict(entry: Entry, fixture: Fixture): void {
     const [spec, table] = published(entry);
     expectNames(fixture.json(), () => new ViT(spec.vit), table);
   } else {
-    skip('waits for the discriminator');
+    const { ks, norm_type, using_spec_norm, recipe } = entry.config as unknown as DiscConfig;
+    const trunk = skipInit(() => new ViT(dinoOptions(dinoRecipes[recipe as keyof typeof dinoRecipes])));
+    expectNames(
+      fixture.json(),
+      () => new Discriminator({ trunk, kernel: ks, norm: norm_type, spectral: using_spec_norm }),
+    );
+    trunk.dispose();
   }
 }
 
