@@ -22,7 +22,7 @@ export const layers: Record<string, Layer> = {
   config: { level: 3, imports: [] },
   runs: { level: 3, imports: [] },
   optim: { level: 4, imports: ['tensor', 'nn'] },
-  data: { level: 4, imports: ['tensor', 'io'] },
+  data: { level: 4, imports: ['binding', 'tensor', 'io'] },
   distributed: { level: 4, imports: ['binding', 'tensor', 'nn'] },
   models: { level: 4, imports: ['tensor', 'nn'] },
   recipes: { level: 4, imports: ['config'] },

@@ -1,0 +1,87 @@
+// Pictures of a folder as squares: decoded and cropped in the thread pool. Crops that do not depend on chance are kept in
+// memory up to a limit, so that small sets are decoded once. EXIF orientation is applied unless told otherwise; the
+// reference ignores it.
+import { decodeImage } from '../io/image.ts';
+import { scanImageFolder } from './image-folder.ts';
+import { resample, type Step } from './resample.ts';
+import { mirrorInPlace, type PictureSource } from './source.ts';
+import type { Transform } from './transforms.ts';
+
+export interface FolderSourceOptions {
+  transform: Transform;
+  /** Turn pictures as their EXIF orientation says (default); false is what the reference does. */
+  exif?: boolean;
+  /** Bytes of crops to keep in memory; default 256 MiB, 0 for none. */
+  cacheBytes?: number;
+}
+
+/** Bytes that pictures on their way from file to crop may take together, roughly. */
+const decodingBudget = 512 * 2 ** 20;
+
+/** Opens a folder of pictures. DataError when it has none. */
+export async function folderSource(folder: string, options: FolderSourceOptions): Promise<PictureSource> {
+  const { transform, exif = true, cacheBytes = 256 * 2 ** 20 } = options;
+  const { root, classes, paths, labels } = await scanImageFolder(folder);
+  const { side } = transform;
+  const bytes = side * side * 3;
+  const kept = new Map<number, Uint8Array>();
+  const mayKeep = transform.random ? 0 : Math.floor(cacheBytes / bytes);
+  const room = new Room(decodingBudget);
+
+  return {
+    name: root,
+    size: paths.length,
+    side,
+    classes,
+    label: (index) => labels[index]!,
+    describe: (index) => paths[index]!,
+    async read(index, draws, into) {
+      const crop = kept.get(index);
+      if (crop) {
+        into.set(crop);
+      } else {
+        const release = await room.enter();
+        try {
+          const picture = await decodeImage(paths[index]!, { exif });
+          room.observe(picture.data.length);
+          const steps: Step[] = transform.crop(picture.width, picture.height, draws);
+          await resample(picture, steps, into);
+        } finally {
+          release();
+        }
+        if (kept.size < mayKeep) kept.set(index, into.slice());
+      }
+      if (transform.flip && draws.chance(0.5)) mirrorInPlace(into, side);
+    },
+  };
+}
+
+/** Bounds how many pictures are decoded at once, by the largest seen so far: many small ones, few large ones. */
+class Room {
+  readonly #budget: number;
+  #largest = 2 ** 20;
+  #inside = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(budget: number) {
+    this.#budget = budget;
+  }
+
+  observe(bytes: number): void {
+    this.#largest = Math.max(this.#largest, bytes);
+  }
+
+  /** Waits for a place; call what it returns to leave. */
+  async enter(): Promise<() => void> {
+    if (this.#inside >= this.#places()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#inside++;
+    return () => {
+      this.#inside--;
+      while (this.#waiting.length > 0 && this.#inside < this.#places()) this.#waiting.shift()!();
+    };
+  }
+
+  #places(): number {
+    return Math.max(4, Math.floor(this.#budget / this.#largest));
+  }
+}

@@ -1,0 +1,26 @@
+// Pictures for training and evaluation: sources (folders, the embedded set, memory), orders, batches.
+export { type Batch, BatchReader, type Unreadable } from './batch.ts';
+export { type FolderSourceOptions, folderSource } from './folder-source.ts';
+export { type ImageFolder, imageExtensions, scanImageFolder } from './image-folder.ts';
+export { inOrder, Loader, type LoaderOptions, type LoaderState } from './loader.ts';
+export { Draws, permutation, stream } from './random.ts';
+export { type Filter, type Picture, resample, resampleSync, type Step } from './resample.ts';
+export { Sampler, type SamplerOptions, type SamplerState } from './sampler.ts';
+export { memorySource, type PictureSource, spreadIndices, subset } from './source.ts';
+export {
+  type SyntheticOptions,
+  type SyntheticPart,
+  syntheticClasses,
+  syntheticImage,
+  syntheticLabel,
+} from './synthetic.ts';
+export { type SyntheticSourceOptions, syntheticSource } from './synthetic-source.ts';
+export {
+  admCrop,
+  admSteps,
+  centerCropStep,
+  randomCrop,
+  resizedShortSide,
+  stage1ShortSide,
+  type Transform,
+} from './transforms.ts';
