@@ -1,0 +1,181 @@
+// From a resolved configuration to a running stage: opens the pictures, loads what the stage builds on, adopts it into the run
+// directory, and trains. The verb itself is train.ts; the loops are in src/train.
+
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatConfig, loadConfig, type RunConfig, type RunConfigInput, resolveConfig } from '../config/index.ts';
+import type { PictureSource } from '../data/index.ts';
+import { buildRae, loadRae, loadStatistics, stage2Of } from '../inference/build.ts';
+import { encoderPath, modelParts } from '../inference/model-folder.ts';
+import { loadSafetensors, saveSafetensors } from '../io/safetensors.ts';
+import type { Lpips } from '../losses/lpips.ts';
+import { lpipsFromWeights } from '../losses/lpips-weights.ts';
+import type { Encoder } from '../models/encoders/index.ts';
+import type { Rae } from '../models/rae.ts';
+import { createStage2 } from '../models/stage2.ts';
+import { dispose, Generator } from '../tensor/index.ts';
+import { trainDit } from '../train/dit.ts';
+import { trainEncoder } from '../train/encoder.ts';
+import { latentStatistics } from '../train/latent-statistics.ts';
+import { trainRae } from '../train/rae.ts';
+import { openLoader, openPictures } from '../train/sources.ts';
+import { writeFileAtomic } from '../util/atomic-write.ts';
+import { expected } from '../util/check.ts';
+import { ConfigError } from '../util/errors.ts';
+import { count } from '../util/format.ts';
+import { log } from '../util/log.ts';
+import { loadEncoder, saveEncoder } from '../weights/index.ts';
+import { adopt, type TrainOptions } from './train.ts';
+
+export interface Trained {
+  run: string;
+  /** The command that comes next. */
+  next: string;
+}
+
+export async function trainStage(
+  name: 'encoder' | 'rae' | 'dit',
+  config: RunConfig,
+  options: TrainOptions,
+): Promise<Trained> {
+  if (name === 'encoder') return runEncoder(config, options);
+  return name === 'rae' ? runRae(config, options) : runDit(config, options);
+}
+
+async function runEncoder(config: RunConfig, options: TrainOptions): Promise<Trained> {
+  const { train, heldOut } = await openPictures(config);
+  await trainEncoder({ ...frame(options), config, heldOut, loader: openLoader(config, train) });
+  return {
+    run: options.out,
+    next: `rae train rae --encoder ${options.out} --data ${config.data.path ?? 'PICTURES'} --out RUN`,
+  };
+}
+
+async function runRae(config: RunConfig, options: TrainOptions): Promise<Trained> {
+  const { out } = options;
+  const { train, heldOut } = await openPictures(config);
+  const encoder = adoptEncoder(config, out);
+  const generator = new Generator(config.training.global_seed);
+  const rae = buildRae(config, { encoder, generator });
+  const lpips = adoptLpips(config, out);
+  log.info(
+    `${count(rae.decoder.numParameters())} parameters in the decoder, ${count(train.size)} pictures${lpips ? '' : ', L1 alone (no --lpips weights)'}`,
+  );
+  await trainRae({ ...frame(options), config, rae, lpips, heldOut, loader: openLoader(config, train) });
+  return { run: out, next: `rae train dit --rae ${out} --data ${config.data.path ?? 'PICTURES'} --out RUN` };
+}
+
+async function runDit(asked: RunConfig, options: TrainOptions): Promise<Trained> {
+  const { out } = options;
+  const { train, heldOut } = await openPictures(asked);
+  const source = adoptRae(asked, options);
+  const rae = loadRae(source.config, source);
+  await adoptStatistics(rae, asked, train, options);
+  const config = options.resume ? asked : fitted(asked, rae, train);
+  const model = createStage2(stage2Of(config), { generator: new Generator(config.training.global_seed) });
+  writeFileAtomic(join(out, 'classes.json'), `${JSON.stringify(train.classes)}\n`);
+  log.info(
+    `${count(model.numParameters())} parameters, latents [${rae.latentShape.join(', ')}], ${count(train.size)} pictures of ${train.classes.length} classes`,
+  );
+  await trainDit({ ...frame(options), config, rae, model, heldOut, loader: openLoader(config, train) });
+  return { run: out, next: `rae sample --model ${out} --labels all --out samples.png` };
+}
+
+function frame(options: TrainOptions) {
+  return { out: options.out, resume: options.resume ?? false, stopAt: options.steps, log };
+}
+
+/** The encoder of the run: loaded from where the configuration says, then kept in the run's folder. */
+function adoptEncoder(config: RunConfig, out: string): Encoder {
+  const own = join(out, 'encoder.safetensors');
+  const { encoder_config_path, encoder_params } = config.stage_1.params;
+  const { image_mean: mean, image_std: std, normalize } = encoder_params;
+  const encoder = loadEncoder(existsSync(own) ? own : encoderPath(encoder_config_path), { mean, std, normalize });
+  if (!existsSync(own)) {
+    mkdirSync(out, { recursive: true });
+    saveEncoder(own, encoder.vit, encoder.spec);
+  }
+  return encoder;
+}
+
+function adoptLpips({ losses }: RunConfig, out: string): Lpips | undefined {
+  const own = join(out, 'lpips.safetensors');
+  const from = existsSync(own) ? own : losses.lpips_file;
+  if (losses.lpips === 0 || from === undefined) return undefined;
+  const state = loadSafetensors(adopt(from, out, 'lpips.safetensors'));
+  try {
+    return lpipsFromWeights(state);
+  } finally {
+    dispose(state);
+  }
+}
+
+/** Encoder and decoder of the RAE that stage 2 builds on, copied into the run's folder when the run begins. */
+function adoptRae(
+  asked: RunConfig,
+  { out, rae, resume }: TrainOptions,
+): { config: RunConfig; encoder: Encoder; decoder: string } {
+  if (!resume) {
+    if (rae === undefined)
+      throw new ConfigError(expected('--rae', "a trained RAE (a run of `rae train rae`, or 'embedded')", 'none'));
+    const parts = modelParts(rae);
+    if (parts.decoder === undefined)
+      throw new ConfigError(
+        expected('--rae', 'a run with a trained decoder', `'${rae}' without one`, 'Train it with `rae train rae`.'),
+      );
+    adopt(parts.encoder, out, 'encoder.safetensors');
+    adopt(parts.decoder, out, 'decoder.safetensors');
+    writeFileAtomic(join(out, 'rae.yaml'), formatConfig(parts.config));
+    if (parts.stats !== undefined) adopt(parts.stats, out, 'stats.safetensors');
+  }
+  const config = loadConfig(join(out, 'rae.yaml'));
+  if (config.data.image_size !== asked.data.image_size) {
+    throw new ConfigError(
+      expected('data.image_size', `${config.data.image_size}, what the RAE was trained on`, asked.data.image_size),
+    );
+  }
+  return { config, encoder: loadEncoder(join(out, 'encoder.safetensors')), decoder: join(out, 'decoder.safetensors') };
+}
+
+/** Statistics of the latents: given, shipped with the RAE, or computed exactly from the training pictures. */
+async function adoptStatistics(
+  rae: Rae,
+  config: RunConfig,
+  train: PictureSource,
+  { out }: TrainOptions,
+): Promise<void> {
+  const own = join(out, 'stats.safetensors');
+  const given = config.stage_1.params.normalization_stat_path;
+  if (!existsSync(own) && given !== undefined) adopt(given, out, 'stats.safetensors');
+  if (!existsSync(own)) {
+    const { mean, variance } = await latentStatistics(rae, train, {
+      onProgress: (done, of) => log.live(`statistics of the latents: ${done}/${of} pictures`),
+    });
+    saveSafetensors(
+      own,
+      new Map([
+        ['mean', mean],
+        ['var', variance],
+      ]),
+      { pictures: String(train.size) },
+    );
+    log.done(`statistics of the latents over ${train.size} pictures: ${own}`);
+    dispose([mean, variance]);
+  }
+  loadStatistics(rae, own);
+}
+
+/** The configuration with what only the RAE and the pictures know: the latent's size and the number of classes. */
+function fitted(config: RunConfig, rae: Rae, train: PictureSource): RunConfig {
+  const [C, h] = rae.latentShape as [number, number, number];
+  const { stage_1, stage_2, misc, ...rest } = config;
+  const model = stage2Of(config);
+  const classes = train.classes.length;
+  const input = {
+    ...rest,
+    stage_1,
+    stage_2: { ...model, params: { ...model.params, in_channels: C, input_size: h, num_classes: classes } },
+    misc: { time_dist_shift_base: misc.time_dist_shift_base, num_classes: classes },
+  } as RunConfigInput;
+  return resolveConfig(input, { name: 'configuration fitted to the RAE' });
+}

@@ -1,0 +1,162 @@
+// rae train encoder|rae|dit: the three training stages. Configuration comes from --config, --recipe or the stage's default recipe;
+// flags and --set change it; --resume takes the run's own. What the run needs later (encoder, decoder, statistics, LPIPS weights) is
+// copied into its folder, so that the folder and the pictures are enough to go on or to sample.
+
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, Option } from 'commander';
+import type { RunConfigInput } from '../config/index.ts';
+import { applyOverrides, type RunConfig, readConfigFile, resolveUnknown } from '../config/index.ts';
+import { recipe } from '../recipes/index.ts';
+import { setThreads } from '../tensor/index.ts';
+import { expected } from '../util/check.ts';
+import { ConfigError } from '../util/errors.ts';
+import { log } from '../util/log.ts';
+import { integerOption, listOption, printResult, type VerbOptions, verb } from './shared.ts';
+
+export interface TrainOptions extends VerbOptions {
+  config?: string;
+  recipe?: string;
+  data?: string;
+  evalData?: string;
+  out: string;
+  resume?: boolean;
+  set?: string[];
+  encoder?: string;
+  rae?: string;
+  stats?: string;
+  lpips?: string;
+  precision?: 'fp32' | 'bf16';
+  seed?: number;
+  threads?: number;
+  steps?: number;
+}
+
+type Stage = 'encoder' | 'rae' | 'dit';
+
+/** What --resume may still change: how often things are written, not what is computed. */
+const HARMLESS =
+  /^(training\.(log_interval|sample_every|checkpoint_interval|checkpoint_every|keep_checkpoints|num_workers)|eval\..*|data\.(path|eval_path))$/;
+
+export function command(): Command {
+  const train = new Command('train').description(
+    'train an encoder, an RAE (stage 1) or a diffusion transformer (stage 2)',
+  );
+  train.addCommand(
+    stage(
+      'encoder',
+      'pretrain an encoder on your pictures (masked autoencoder)',
+      'rae train encoder --data photos --out runs/encoder',
+    ),
+  );
+  train.addCommand(
+    stage(
+      'rae',
+      'stage 1: train the decoder over a frozen encoder',
+      'rae train rae --encoder runs/encoder --data photos --out runs/rae',
+    )
+      .option(
+        '--encoder <path>',
+        "weights of the encoder: a file, a Hugging Face folder, a run of 'train encoder', or 'embedded'",
+      )
+      .option('--lpips <file>', 'weights of LPIPS; without them the loss is L1 alone'),
+  );
+  train.addCommand(
+    stage(
+      'dit',
+      'stage 2: train a diffusion transformer on the latents',
+      'rae train dit --rae runs/rae --data photos --out runs/dit',
+    )
+      .option('--rae <path>', "the trained RAE: a run of 'train rae', or 'embedded'")
+      .option('--stats <file>', 'statistics of the latents (default: computed first, exactly)'),
+  );
+  return train;
+}
+
+function stage(name: Stage, description: string, example: string): Command {
+  return verb(name, description, example)
+    .option('--config <file>', 'a configuration (YAML); the reference implementation writes the same')
+    .option('--recipe <name>', `a known configuration (rae recipes); default photos-${name}`)
+    .option('--data <folder>', 'pictures: one sub-folder per class, or a flat folder')
+    .option('--eval-data <folder>', 'held-out pictures')
+    .requiredOption('--out <folder>', 'run directory')
+    .option('--resume', "go on from the run's newest checkpoint, with its own configuration")
+    .addOption(listOption('--set <key=value>', 'change one value of the configuration (repeatable)'))
+    .addOption(new Option('--precision <p>', 'arithmetic of the networks').choices(['fp32', 'bf16']))
+    .addOption(integerOption('--seed <n>', 'seed of weights, data order and noise', { min: 0 }))
+    .addOption(integerOption('--threads <n>', 'CPU threads', { min: 1 }))
+    .addOption(
+      integerOption(
+        '--steps <n>',
+        "stop when the global step reaches n (the schedule's length is the configuration's)",
+        { min: 1 },
+      ),
+    )
+    .action((options: TrainOptions) => run(name, options));
+}
+
+async function run(name: Stage, options: TrainOptions): Promise<void> {
+  if (options.json) log.quiet = true;
+  if (options.threads !== undefined) setThreads(options.threads);
+  const config = options.resume ? resumedConfig(options) : freshConfig(name, options);
+  const { trainStage } = await import('./train-stage.ts');
+  const result = await trainStage(name, config, options);
+  printResult(options, result, `next: ${result.next}`);
+}
+
+function resumedConfig({ out, set = [] }: TrainOptions): RunConfig {
+  const path = join(out, 'config.yaml');
+  if (!existsSync(path))
+    throw new ConfigError(
+      expected('--resume', `a run in '${out}'`, 'a folder without config.yaml', 'Leave --resume out to begin one.'),
+    );
+  for (const assignment of set) {
+    const key = assignment.split('=')[0]!.trim();
+    if (!HARMLESS.test(key)) {
+      throw new ConfigError(
+        `--set ${key}: expected a value that cannot change the numbers of a resumed run, received one that can. Begin a new run for it.`,
+      );
+    }
+  }
+  return resolveUnknown(applyOverrides(readConfigFile(path), set), { name: path });
+}
+
+function freshConfig(name: Stage, options: TrainOptions): RunConfig {
+  if (options.config && options.recipe)
+    throw new ConfigError('--config, --recipe: expected one of them, received both.');
+  const base: RunConfigInput | Record<string, unknown> = options.config
+    ? readConfigFile(options.config)
+    : recipe(options.recipe ?? `photos-${name}`);
+  const flags: [string, string | number | undefined][] = [
+    ['data.path', options.data],
+    ['data.eval_path', options.evalData],
+    ['training.precision', options.precision],
+    ['training.global_seed', options.seed],
+    ['stage_1.params.encoder_config_path', options.encoder],
+    ['losses.lpips_file', options.lpips],
+    ['stage_1.params.normalization_stat_path', options.stats],
+  ];
+  const given = flags.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${JSON.stringify(value)}`]));
+  const input = applyOverrides(base as Record<string, unknown>, [...given, ...(options.set ?? [])]);
+  const config = resolveUnknown(input, { name: options.config ?? `recipe ${options.recipe ?? `photos-${name}`}` });
+  if (config.data.path === undefined && config.data.synthetic === undefined) {
+    throw new ConfigError(
+      expected('--data', 'a folder of pictures', 'none', 'Name one, or take an embedded-* recipe.'),
+    );
+  }
+  const wrong =
+    (name === 'encoder') !== (config.mae !== undefined) || (name === 'dit') !== (config.stage_2 !== undefined);
+  if (wrong)
+    throw new ConfigError(
+      `train ${name}: expected a configuration for this stage, received one for another. See \`rae recipes\`.`,
+    );
+  return config;
+}
+
+/** Copies a file that the run needs later into its folder, once. */
+export function adopt(from: string, out: string, name: string): string {
+  const target = join(out, name);
+  mkdirSync(out, { recursive: true });
+  if (!existsSync(target)) copyFileSync(from, target);
+  return target;
+}

@@ -1,0 +1,81 @@
+// Real photographs at 112 x 112 over DeiT-Tiny (49 tokens of 192): the configurations of docs/log.md.
+//   rae train rae --recipe clothing-rae --encoder deit_tiny.safetensors --lpips lpips_squeeze.safetensors --data train --eval-data test --out runs/clothing-rae
+//   rae train dit --recipe clothing-dit --rae runs/clothing-rae --data train --eval-data test --out runs/clothing-dit
+// Hardware: 2 CPU cores. Expected after 100 / 200 / 300 / 400 steps of stage 1: PSNR 12.0 / 12.9 / 14.6 / 15.0 dB, LPIPS 0.349 / 0.283 /
+// 0.246 / 0.229 (PyTorch's curve); mean loss of stage 2 over steps 1-200 / 201-400 / 401-600: 1.61 / 1.36 / 1.29.
+
+import type { RunConfigInput } from '../config/index.ts';
+
+const stage1 = {
+  params: {
+    encoder_cls: 'ViTwNorm' as const,
+    encoder_config_path: 'deit_tiny_patch16_224.safetensors',
+    encoder_input_size: 112,
+    decoder_patch_size: 16,
+    decoder_config: {
+      decoder_hidden_size: 192,
+      decoder_num_hidden_layers: 6,
+      decoder_num_attention_heads: 3,
+      decoder_intermediate_size: 768,
+    },
+    noise_tau: 0.4,
+  },
+};
+
+const data = { image_size: 112, crop: 'center' as const, flip: false };
+
+/** L1 + LPIPS, tau 0.4, constant rate: 3 M parameters. */
+export function clothingRae(): RunConfigInput {
+  return {
+    stage_1: stage1,
+    data,
+    losses: { lpips: 1, lpips_net: 'squeeze' },
+    training: {
+      steps: 3000,
+      global_batch_size: 64,
+      optimizer: { lr: 4e-4, betas: [0.9, 0.95] },
+      scheduler: { type: 'cosine', warmup_steps: 50, warmup_from_zero: true, decay_end_steps: 3000, final_lr: 4e-5 },
+      ema_decay: 0.995,
+      ema_warmup: true,
+      clip_grad: 0,
+      log_interval: 20,
+      sample_every: 200,
+      checkpoint_every: 100,
+    },
+    eval: { eval_interval: 100 },
+  };
+}
+
+/** DiT^DH 192/256, 5.5 M parameters, uniform time, shift sqrt(49 * 192 / 4096). */
+export function clothingDit(): RunConfigInput {
+  return {
+    stage_1: { params: { ...stage1.params, noise_tau: 0 } },
+    stage_2: {
+      target: 'stage2.models.DDT.DiTwDDTHead',
+      params: {
+        input_size: 7,
+        in_channels: 192,
+        hidden_size: [192, 256],
+        depth: [4, 2],
+        num_heads: [3, 4],
+        class_dropout_prob: 0.1,
+      },
+    },
+    misc: { num_classes: 10 },
+    data: { ...data, flip: true },
+    sampler: { mode: 'ODE', params: { sampling_method: 'euler', num_steps: 50 } },
+    guidance: { method: 'cfg', scale: 2 },
+    training: {
+      steps: 20_000,
+      global_batch_size: 64,
+      optimizer: { lr: 4e-4, betas: [0.9, 0.95] },
+      ema_decay: 0.999,
+      ema_warmup: true,
+      clip_grad: 1,
+      log_interval: 50,
+      sample_every: 500,
+      checkpoint_every: 250,
+    },
+    eval: { eval_interval: 500 },
+  };
+}

@@ -1,0 +1,164 @@
+// Stage 2: trains a diffusion transformer on the latents of a frozen RAE by flow matching (spec 8, 10, 12).
+// Latents are encoded online; noise, times and dropped labels are drawn for the whole batch and sliced.
+
+import type { RunConfig } from '../config/index.ts';
+import type { Batch, Loader, PictureSource } from '../data/index.ts';
+import {
+  drawNoise,
+  flowMatchingLoss,
+  parseTimeDistribution,
+  pathNamed,
+  sampleTimes,
+  trainingInterval,
+} from '../diffusion/index.ts';
+import { chooseLabels, generateLatents, guidanceOf, samplerOf, shiftOf } from '../inference/generate.ts';
+import { toPixels } from '../inference/pixels.ts';
+import { encodeGrid } from '../io/grid.ts';
+import type { Rae } from '../models/rae.ts';
+import type { Stage2Model } from '../models/stage2.ts';
+import { AdamW, adamWOptions, Ema } from '../optim/index.ts';
+import { autocast, backward, Generator, noGrad, rand, type Tensor, tensor, tidy } from '../tensor/index.ts';
+import type { Log } from '../util/log.ts';
+import { heldOutLoss } from './evaluate.ts';
+import { emaDecay, microBatches, scheduleOf } from './schedule.ts';
+import { openSession } from './session.ts';
+import { applyUpdate } from './update.ts';
+
+export interface DitTraining {
+  config: RunConfig;
+  /** In evaluation mode, with its statistics. */
+  rae: Rae;
+  model: Stage2Model;
+  loader: Loader;
+  heldOut: PictureSource;
+  out: string;
+  resume: boolean;
+  stopAt?: number | undefined;
+  log: Log;
+}
+
+const GRID_COLUMNS = 10;
+
+/** Trains until the configuration's end, `stopAt`, or a signal (InterruptedError, after saving). */
+export async function trainDit({ config, rae, model, loader, heldOut, log, ...run }: DitTraining): Promise<void> {
+  const { training, data, misc } = config;
+  const { path_type, prediction, loss_weight, time_dist_type, train_eps } = config.transport.params;
+  const path = pathNamed(path_type);
+  const transport = { path, prediction, ...(loss_weight && { weight: loss_weight }) };
+  const times = {
+    distribution: parseTimeDistribution(time_dist_type),
+    interval: trainingInterval(path, prediction, train_eps),
+    shift: shiftOf(config),
+  };
+
+  // ── model, optimiser, average ─────────────────────────
+  model.requiresGrad_(true).train(); // pos_embed and the Fourier frequencies too, as in the reference
+  const params = model.namedParameters();
+  const optimizer = new AdamW(params, adamWOptions(training));
+  const ema = new Ema(model, { decay: emaDecay(config) });
+  const generator = new Generator(training.global_seed);
+  const schedule = scheduleOf(config, loader.size);
+  const micro = microBatches(config);
+  const dropout = model.nullLabel === undefined ? 0 : (config.stage_2?.params.class_dropout_prob ?? 0);
+
+  // ── session ───────────────────────────────────────────
+  const previewLabels = chooseLabels(config, 'all', {
+    num: GRID_COLUMNS * Math.min(8, Math.max(2, Math.ceil(misc.num_classes / GRID_COLUMNS))),
+    seed: 0,
+  });
+  const evaluating = <T>(fn: () => T): T => ema.applyTo(model, () => inEvaluation(model, fn));
+  const session = openSession({
+    ...run,
+    config,
+    schedule,
+    loader,
+    log,
+    batch: training.global_batch_size,
+    headline: 'train/loss',
+    parts: { tensors: { model, ema, optimizer }, generators: { noise: generator } },
+    preview: async () => {
+      const grid = evaluating(() => samplePictures(config, rae, model, previewLabels));
+      return encodeGrid(grid, { nrow: GRID_COLUMNS }).finally(() => grid.dispose());
+    },
+    evaluate: async () => ({
+      'eval_ema/loss': await evaluating(() => heldOutLoss({ config, rae, model, heldOut, transport, times })),
+    }),
+  });
+
+  // ── step ──────────────────────────────────────────────
+  function trainStep(
+    { images, labels }: Batch,
+    step: number,
+    lr: number,
+  ): { mean: Record<string, number>; now: Record<string, number> } {
+    const B = labels.length;
+    const latents = rae.encode(toPixels(images, [B, data.image_size, data.image_size])); // [B, C, h, w]
+    const y = misc.num_classes > 0 ? tensor(labels, { dtype: 'i64' }) : undefined; // [B]
+    const noise = drawNoise(latents, generator);
+    const t = sampleTimes(B, { ...times, generator });
+    const dropMask = dropout > 0 ? rand([B], { generator }).lt(dropout) : undefined;
+    let total = 0;
+    for (let at = 0; at < B; at += micro) {
+      const cut = (x: Tensor) => (micro === B ? x : x.narrow(0, at, micro));
+      total += tidy(() => {
+        const labelsHere = y && cut(y);
+        const { loss } = flowMatchingLoss(
+          (xt, time) =>
+            autocast({ dtype: 'bf16', enabled: training.precision === 'bf16' }, () =>
+              model.forward(xt, time, labelsHere, { dropMask: dropMask && cut(dropMask) }),
+            ),
+          cut(latents),
+          { ...transport, noise: cut(noise), t: cut(t) },
+        );
+        const mean = loss.mean();
+        backward(micro === B ? mean : mean.mul(micro / B));
+        return (mean.item() * micro) / B;
+      });
+    }
+    const norm = applyUpdate({ params, optimizer, ema, step, lr, clip: training.clip_grad, loss: total });
+    return { mean: { 'train/loss': total, grad_norm: norm }, now: { 'train/lr': lr } };
+  }
+
+  // ── loop ──────────────────────────────────────────────
+  try {
+    while (session.goesOn()) {
+      const batch = await loader.next();
+      const { step } = session.state;
+      await session.afterStep(tidy(() => trainStep(batch, step, schedule.lr(step))));
+    }
+  } finally {
+    await session.close();
+    optimizer.dispose();
+    ema.dispose();
+  }
+}
+
+/** Samples with fixed noise, so that grids of one run show the same pictures growing: [N, 3, H, W] in [0, 1]. */
+function samplePictures(config: RunConfig, rae: Rae, model: Stage2Model, labels: readonly number[]): Tensor {
+  return noGrad(() =>
+    tidy(() => {
+      const { latents } = generateLatents(config, model, labels, {
+        ...samplerOf(config),
+        guidance: guidanceOf(config, model),
+        seed: config.training.global_seed,
+        batch: Math.min(labels.length, 40),
+      });
+      return rae.decode(latents).clamp(0, 1);
+    }),
+  );
+}
+
+function inEvaluation<T>(model: Stage2Model, fn: () => T): T {
+  model.eval();
+  const restore = () => void model.train();
+  let result: T;
+  try {
+    result = fn();
+  } catch (error) {
+    restore();
+    throw error;
+  }
+  if (result instanceof Promise) return result.finally(restore) as T;
+  restore();
+  return result;
+}

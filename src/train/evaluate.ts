@@ -1,0 +1,80 @@
+// Figures on held-out pictures during training. Reconstructions are clamped to [0, 1], as a viewer sees them.
+
+import type { RunConfig } from '../config/index.ts';
+import { inOrder, type PictureSource, spreadIndices, subset } from '../data/index.ts';
+import { type FlowMatchingOptions, flowMatchingLoss, sampleTimes, type TimeOptions } from '../diffusion/index.ts';
+import { toPixels } from '../inference/pixels.ts';
+import type { Lpips } from '../losses/lpips.ts';
+import { toSigned } from '../losses/reconstruction.ts';
+import { psnr } from '../metrics/psnr.ts';
+import { ssim } from '../metrics/ssim.ts';
+import type { Rae } from '../models/rae.ts';
+import type { Stage2Model } from '../models/stage2.ts';
+import { Generator, noGrad, type Tensor, tensor, tidy } from '../tensor/index.ts';
+import { DataError } from '../util/errors.ts';
+
+/** Pictures that a network sees at once while evaluating: fixed, since kernels round differently for other sizes. */
+const BATCH = 32;
+
+/** `count` pictures spread over a source, so that all classes show: [n, 3, H, W] in [0, 1]. The caller owns them. */
+export async function somePictures(source: PictureSource, count: number): Promise<Tensor> {
+  const few = subset(source, spreadIndices(source.size, count));
+  for await (const { images, labels } of inOrder(few, { batch: count })) {
+    return toPixels(images, [labels.length, source.side, source.side]);
+  }
+  throw new DataError(`${source.name}: expected pictures to show, none could be read.`);
+}
+
+/** Means over all pictures: psnr (dB), ssim, and lpips where a network is given. */
+export async function evaluateReconstruction(
+  rae: Rae,
+  source: PictureSource,
+  lpips?: Lpips,
+): Promise<Record<string, number>> {
+  const sums = { psnr: 0, ssim: 0, lpips: 0 };
+  let count = 0;
+  for await (const { images, labels } of inOrder(source, { batch: BATCH })) {
+    noGrad(() =>
+      tidy(() => {
+        const pixels = toPixels(images, [labels.length, source.side, source.side]);
+        const recon = rae.forward(pixels).clamp(0, 1);
+        for (const value of psnr(recon, pixels)) sums.psnr += value;
+        for (const value of ssim(recon, pixels)) sums.ssim += value;
+        if (lpips) sums.lpips += lpips.forward(toSigned(pixels), toSigned(recon)).sum().item();
+      }),
+    );
+    count += labels.length;
+  }
+  return { psnr: sums.psnr / count, ssim: sums.ssim / count, ...(lpips && { lpips: sums.lpips / count }) };
+}
+
+export interface HeldOutLoss {
+  config: RunConfig;
+  rae: Rae;
+  model: Stage2Model;
+  heldOut: PictureSource;
+  transport: FlowMatchingOptions;
+  times: TimeOptions;
+}
+
+/** The flow-matching loss on held-out pictures, with noise and times that are the same at every call. */
+export async function heldOutLoss({ config, rae, model, heldOut, transport, times }: HeldOutLoss): Promise<number> {
+  const generator = new Generator(0);
+  let sum = 0;
+  let count = 0;
+  for await (const { images, labels } of inOrder(heldOut, { batch: BATCH })) {
+    const n = labels.length;
+    sum += noGrad(() =>
+      tidy(() => {
+        const latents = rae.encode(toPixels(images, [n, heldOut.side, heldOut.side]));
+        const y = config.misc.num_classes > 0 ? tensor(labels, { dtype: 'i64' }) : undefined;
+        const t = sampleTimes(n, { ...times, generator });
+        return flowMatchingLoss((xt, time) => model.forward(xt, time, y), latents, { ...transport, t, generator })
+          .loss.sum()
+          .item();
+      }),
+    );
+    count += n;
+  }
+  return sum / count;
+}

@@ -1,0 +1,202 @@
+// The frame around a training loop: opens or resumes a run directory, and after every step does what is due — a log line, a grid of
+// samples, an evaluation, a checkpoint — and stops where it must. The loops themselves (encoder.ts, rae.ts, dit.ts) stay straight.
+
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { formatConfig, type RunConfig } from '../config/index.ts';
+import {
+  appendMetrics,
+  commitCheckpoint,
+  cutMetrics,
+  latestCheckpoint,
+  type MetricsRecord,
+  openEvents,
+  prepareRun,
+  takeLock,
+} from '../runs/index.ts';
+import { clearInterrupted, installSignalHandlers, interrupted } from '../tensor/index.ts';
+import { writeFileAtomic } from '../util/atomic-write.ts';
+import { ConfigError, InterruptedError } from '../util/errors.ts';
+import { duration, figure } from '../util/format.ts';
+import type { Log } from '../util/log.ts';
+import { type CheckpointParts, readCheckpoint, type TrainState, writeCheckpoint } from './checkpoint.ts';
+import type { Schedule } from './schedule.ts';
+
+/** What the session asks of the data: where it stands, as plain JSON. */
+export interface Resumable {
+  state(): unknown;
+  restore(state: unknown): void;
+}
+
+export interface SessionOptions {
+  /** Run directory. */
+  out: string;
+  config: RunConfig;
+  /** Go on from the newest checkpoint of `out`. */
+  resume: boolean;
+  schedule: Schedule;
+  parts: CheckpointParts;
+  loader: Resumable;
+  /** Pictures of one step. */
+  batch: number;
+  /** Stop when the global step reaches this; the schedule's length is the configuration's alone. */
+  stopAt?: number | undefined;
+  log: Log;
+  /** The metric shown in the live line. */
+  headline: string;
+  /** PNG bytes of the sample grid. */
+  preview?: (() => Promise<Uint8Array>) | undefined;
+  /** Figures on held-out pictures. */
+  evaluate?: (() => Promise<Record<string, number>>) | undefined;
+}
+
+export interface Session {
+  readonly state: TrainState;
+  /** The loop runs while this is true. */
+  goesOn(): boolean;
+  /** Call once after every optimiser step with its figures; `now` ones are logged as they are, others as means since the last line. */
+  afterStep(figures: { mean: Readonly<Record<string, number>>; now: Readonly<Record<string, number>> }): Promise<void>;
+  /** Saves what is not saved and gives the lock back. */
+  close(): Promise<void>;
+}
+
+/** Opens the run. ConfigError when `out` holds a run and `resume` is false, or the other way round. */
+export function openSession(options: SessionOptions): Session {
+  const { out, config, schedule, parts, loader, log } = options;
+  if (!options.resume && existsSync(join(out, 'checkpoints')) && readdirSync(join(out, 'checkpoints')).length > 0) {
+    throw new ConfigError(
+      `--out: expected a folder without a run, received '${out}'. Add --resume to go on, or name another folder.`,
+    );
+  }
+  const paths = prepareRun(out);
+  const release = takeLock(paths.lock);
+  const state: TrainState = { step: 0, samples: 0, loader: loader.state(), window: {} };
+  const last = options.resume ? latestCheckpoint(out) : undefined;
+  if (last) {
+    const { state: saved, warning } = readCheckpoint(last.path, parts);
+    Object.assign(state, saved);
+    loader.restore(saved.loader);
+    if (warning) log.warn(warning);
+    log.info(`resumed at step ${state.step} of ${schedule.end}`);
+  } else {
+    writeFileAtomic(paths.config, formatConfig(config));
+  }
+  cutMetrics(paths.metrics, state.step);
+  const events = openEvents(paths.events, { step: state.step });
+  installSignalHandlers();
+
+  let savedAt = last ? state.step : -1;
+  const started = performance.now();
+  const startedAt = state.step;
+  const stopAt = Math.min(options.stopAt ?? Number.POSITIVE_INFINITY, schedule.end);
+
+  async function save(): Promise<void> {
+    if (savedAt === state.step) return;
+    state.loader = loader.state();
+    await commitCheckpoint(out, {
+      step: state.step,
+      keep: config.training.keep_checkpoints,
+      write: (folder) => writeCheckpoint(folder, state, parts),
+    });
+    savedAt = state.step;
+  }
+
+  function record(figures: Readonly<Record<string, number>>): void {
+    const line: MetricsRecord = {
+      step: state.step,
+      epoch: round(state.step / schedule.stepsPerEpoch),
+      samples: state.samples,
+    };
+    for (const [name, value] of Object.entries(figures)) {
+      line[name] = Number.isFinite(value) ? value : null;
+      events.scalar(name, value, state.step);
+    }
+    appendMetrics(paths.metrics, line);
+  }
+
+  const speed = () => ((state.step - startedAt) * options.batch) / ((performance.now() - started) / 1000);
+
+  return {
+    state,
+    goesOn: () => state.step < stopAt,
+    async afterStep({ mean, now }) {
+      state.step++;
+      state.samples += options.batch;
+      for (const [name, value] of Object.entries(mean)) {
+        const [sum, count] = state.window[name] ?? [0, 0];
+        state.window[name] = [sum + value, count + 1];
+      }
+      const means = Object.fromEntries(Object.entries(state.window).map(([name, [sum, count]]) => [name, sum / count]));
+      log.live(progress(state.step, schedule.end, { ...means, ...now }, options.headline, speed(), options.batch));
+      if (state.step % schedule.logEvery === 0) {
+        record({ ...means, ...now, images_per_second: round(speed()) });
+        state.window = {};
+      }
+      if (options.preview && (state.step % schedule.sampleEvery === 0 || state.step === schedule.end)) {
+        const png = await options.preview();
+        writeFileAtomic(join(paths.samples, `step-${String(state.step).padStart(7, '0')}.png`), png);
+        events.image('samples', png, state.step);
+      }
+      if (
+        options.evaluate &&
+        schedule.evalEvery &&
+        (state.step % schedule.evalEvery === 0 || state.step === schedule.end)
+      ) {
+        const figures = await options.evaluate();
+        record(figures);
+        log.info(
+          `step ${state.step}: ${Object.entries(figures)
+            .map(([name, value]) => `${name} ${figure(value)}`)
+            .join(', ')}`,
+        );
+      }
+      if (state.step % schedule.checkpointEvery === 0) await save();
+      await setImmediate(); // decoding callbacks and signals are served
+      const signal = interrupted();
+      if (signal !== 0) {
+        await save();
+        clearInterrupted();
+        throw new InterruptedError(
+          `stopped at step ${state.step}, saved in ${out}. Go on with --resume.`,
+          128 + signal,
+        );
+      }
+    },
+    async close() {
+      try {
+        if (state.step > startedAt) await save();
+      } finally {
+        log.done(`step ${state.step} of ${schedule.end} in ${duration((performance.now() - started) / 1000)}: ${out}`);
+        release();
+      }
+    },
+  };
+}
+
+function progress(
+  step: number,
+  end: number,
+  figures: Readonly<Record<string, number>>,
+  headline: string,
+  speed: number,
+  batch: number,
+): string {
+  const left = ((end - step) * batch) / speed;
+  const shown = ['lr', 'grad_norm'].flatMap((name) => {
+    const found = Object.entries(figures).find(([key]) => key.split('/')[0] === name || key.endsWith(`/${name}`));
+    return found ? [`${name} ${figure(found[1])}`] : [];
+  });
+  const loss = figures[headline];
+  return [
+    `step ${step}/${end}`,
+    `loss ${loss === undefined ? '?' : figure(loss, 4)}`,
+    ...shown,
+    `${figure(speed)} images/s`,
+    `${duration(left)} left`,
+  ].join('  ');
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(6));
+}

@@ -1,0 +1,52 @@
+// From a configuration's `data` section to pictures: what is trained on, what is held out, and the shuffled batches.
+
+import type { RunConfig } from '../config/index.ts';
+import {
+  admCrop,
+  folderSource,
+  Loader,
+  type PictureSource,
+  randomCrop,
+  spreadIndices,
+  subset,
+  syntheticSource,
+} from '../data/index.ts';
+import { expected } from '../util/check.ts';
+import { ConfigError } from '../util/errors.ts';
+
+/** Of a folder without held-out pictures, this share is kept back from training for previews and figures (at most 256). */
+const HELD_OUT = 0.05;
+
+export interface Pictures {
+  train: PictureSource;
+  /** Never trained on; centre crops. */
+  heldOut: PictureSource;
+}
+
+/** Opens the pictures of a configuration. ConfigError without data.path or data.synthetic, DataError when a folder has none. */
+export async function openPictures({ data }: RunConfig): Promise<Pictures> {
+  const { path, eval_path, synthetic, image_size, crop, flip, exif } = data;
+  if (synthetic) {
+    const { seed, train_size, eval_size } = synthetic;
+    return {
+      train: syntheticSource({ seed, part: 'train', size: train_size, side: image_size, flip }),
+      heldOut: syntheticSource({ seed, part: 'heldout', size: eval_size, side: image_size }),
+    };
+  }
+  if (path === undefined)
+    throw new ConfigError(expected('data', 'a path, or the synthetic set', 'neither', 'Give --data FOLDER.'));
+  const transform = crop === 'random' ? randomCrop(image_size, { flip }) : admCrop(image_size, { flip });
+  const centred = (folder: string) => folderSource(folder, { transform: admCrop(image_size), exif });
+  const train = await folderSource(path, { transform, exif });
+  if (eval_path !== undefined) return { train, heldOut: await centred(eval_path) };
+  const held = spreadIndices(train.size, Math.min(256, Math.max(1, Math.floor(train.size * HELD_OUT))));
+  const away = new Set(held);
+  const rest = Array.from({ length: train.size }, (_, i) => i).filter((i) => !away.has(i));
+  if (rest.length === 0) return { train, heldOut: await centred(path) };
+  return { train: subset(train, rest), heldOut: subset(await centred(path), held) };
+}
+
+/** Shuffled batches of the training pictures, prepared ahead. */
+export function openLoader({ training }: RunConfig, train: PictureSource): Loader {
+  return new Loader(train, { batch: training.global_batch_size, seed: training.global_seed });
+}
