@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Generator, memoryStats, randn, type Tensor, tensor, tidy } from '../tensor/index.ts';
 import { ArgumentError, ShapeError } from '../util/errors.ts';
-import { inpaint, invert, mix, slerp, timesFrom, vary } from './edit.ts';
+import { inpaint, invert, mixVelocities, slerp, timesFrom, vary } from './edit.ts';
 import { gaussianOracle } from './oracles.ts';
 import { rk4 } from './samplers/rk4.ts';
 import { gridToZero, referenceGrid } from './time.ts';
@@ -107,14 +107,14 @@ describe('inpainting', () => {
 describe('mixtures', () => {
   test('velocities are averaged by weight', () => {
     tidy(() => {
-      const velocity = mix([(x) => x, (x) => x.mul(3)], [1, 3]);
+      const velocity = mixVelocities([(x) => x, (x) => x.mul(3)], [1, 3]);
       expect(velocity(tensor([2]), 0.5).item()).toBe(5);
     });
   });
 
   test.each([[[1]], [[0, 0]], [[1, -1]]])('the weights %j are refused', (weights) => {
-    expect(() => mix([(x) => x, (x) => x], weights)).toThrow(
-      'mix: expected one weight of at least 0 for each of 2 velocities, not all 0',
+    expect(() => mixVelocities([(x) => x, (x) => x], weights)).toThrow(
+      'mixVelocities: expected one weight of at least 0 for each of 2 velocities, not all 0',
     );
   });
 });

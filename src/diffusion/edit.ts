@@ -125,7 +125,7 @@ export function inpaint(
 }
 
 /** A weighted mean of velocities, such as those of several classes: the weights are divided by their sum. */
-export function mix(velocities: readonly Velocity[], weights: readonly number[]): Velocity {
+export function mixVelocities(velocities: readonly Velocity[], weights: readonly number[]): Velocity {
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   if (
     velocities.length === 0 ||
@@ -134,7 +134,7 @@ export function mix(velocities: readonly Velocity[], weights: readonly number[])
     !(total > 0)
   ) {
     const what = `one weight of at least 0 for each of ${velocities.length} velocities, not all 0`;
-    throw new ArgumentError(expected('mix', what, [...weights]));
+    throw new ArgumentError(expected('mixVelocities', what, [...weights]));
   }
   return (x, t) =>
     velocities.map((velocity, i) => velocity(x, t).mul(weights[i]! / total)).reduce((sum, part) => sum.add(part));

@@ -50,7 +50,10 @@ function integrate(
   const direction = Math.sign(times[1]! - times[0]!);
   const grid = times.map((t) => t * direction); // increasing, as torchdiffeq negates a decreasing one
   const end = grid.at(-1)!;
-  const field: Velocity = (x, t) => velocity(x, t * direction).mul(direction);
+  const field: Velocity = (x, t) =>
+    velocity(x, t * direction)
+      .to(start.dtype)
+      .mul(direction); // stages are summed in the state's dtype
 
   let saved: Tensor | undefined; // the state at the last reported time
   let state = { x: start, f: tidy(() => field(start, limits.round(grid[0]!))) };

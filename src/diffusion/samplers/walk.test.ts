@@ -86,6 +86,17 @@ describe('ownership', () => {
   });
 });
 
+describe('precision', () => {
+  test.each(names)('%s keeps a float32 state under a bf16 velocity', (name) => {
+    tidy(() => {
+      const x = samplers[name]((x, t) => field(x, t).to('bf16'), tensor([1]), times);
+      expect(x.dtype).toBe('f32');
+      const exact = samplers[name](field, tensor([1]), times).item();
+      expect(Math.abs(x.item() - exact)).toBeLessThan(name === 'explicit_adams' ? 0.5 : 0.05); // its weights amplify rounding
+    });
+  });
+});
+
 describe('evaluations', () => {
   test.each([
     ['euler', 20],
