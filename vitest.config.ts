@@ -6,6 +6,8 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    // Two workers on two cores: a worker's own second thread would only wait for the other worker's.
+    env: { OMP_NUM_THREADS: '1' },
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

@@ -54,10 +54,10 @@ async function runEncoder(config: RunConfig, options: TrainOptions): Promise<Tra
 async function runRae(config: RunConfig, options: TrainOptions): Promise<Trained> {
   const { out } = options;
   const { train, heldOut } = await openPictures(config);
-  const encoder = adoptEncoder(config, out);
+  const encoder = adoptEncoder(config, options);
   const generator = new Generator(config.training.global_seed);
   const rae = buildRae(config, { encoder, generator });
-  const lpips = adoptLpips(config, out);
+  const lpips = adoptLpips(config, options);
   log.info(
     `${count(rae.decoder.numParameters())} parameters in the decoder, ${count(train.size)} pictures${lpips ? '' : ', L1 alone (no --lpips weights)'}`,
   );
@@ -69,8 +69,8 @@ async function runDit(asked: RunConfig, options: TrainOptions): Promise<Trained>
   const { out } = options;
   const { train, heldOut } = await openPictures(asked);
   const source = adoptRae(asked, options);
-  const rae = loadRae(source.config, source);
-  await adoptStatistics(rae, asked, train, options);
+  const rae = loadRae(source.config, { encoder: source.encoder, decoder: source.decoder });
+  await adoptStatistics(rae, asked.stage_1.params.normalization_stat_path ?? source.stats, train, options);
   const config = options.resume ? asked : fitted(asked, rae, train);
   const model = createStage2(stage2Of(config), { generator: new Generator(config.training.global_seed) });
   writeFileAtomic(join(out, 'classes.json'), `${JSON.stringify(train.classes)}\n`);
@@ -86,23 +86,24 @@ function frame(options: TrainOptions) {
 }
 
 /** The encoder of the run: loaded from where the configuration says, then kept in the run's folder. */
-function adoptEncoder(config: RunConfig, out: string): Encoder {
+function adoptEncoder(config: RunConfig, { out, resume }: TrainOptions): Encoder {
   const own = join(out, 'encoder.safetensors');
+  const keep = resume && existsSync(own);
   const { encoder_config_path, encoder_params } = config.stage_1.params;
   const { image_mean: mean, image_std: std, normalize } = encoder_params;
-  const encoder = loadEncoder(existsSync(own) ? own : encoderPath(encoder_config_path), { mean, std, normalize });
-  if (!existsSync(own)) {
+  const encoder = loadEncoder(keep ? own : encoderPath(encoder_config_path), { mean, std, normalize });
+  if (!keep) {
     mkdirSync(out, { recursive: true });
     saveEncoder(own, encoder.vit, encoder.spec);
   }
   return encoder;
 }
 
-function adoptLpips({ losses }: RunConfig, out: string): Lpips | undefined {
-  const own = join(out, 'lpips.safetensors');
-  const from = existsSync(own) ? own : losses.lpips_file;
+function adoptLpips({ losses }: RunConfig, options: TrainOptions): Lpips | undefined {
+  const own = join(options.out, 'lpips.safetensors');
+  const from = options.resume && existsSync(own) ? own : losses.lpips_file;
   if (losses.lpips === 0 || from === undefined) return undefined;
-  const state = loadSafetensors(adopt(from, out, 'lpips.safetensors'));
+  const state = loadSafetensors(adopt(from, options, 'lpips.safetensors'));
   try {
     return lpipsFromWeights(state);
   } finally {
@@ -110,11 +111,18 @@ function adoptLpips({ losses }: RunConfig, out: string): Lpips | undefined {
   }
 }
 
+interface AdoptedRae {
+  config: RunConfig;
+  encoder: Encoder;
+  decoder: string;
+  /** Statistics that came with the RAE. */
+  stats: string | undefined;
+}
+
 /** Encoder and decoder of the RAE that stage 2 builds on, copied into the run's folder when the run begins. */
-function adoptRae(
-  asked: RunConfig,
-  { out, rae, resume }: TrainOptions,
-): { config: RunConfig; encoder: Encoder; decoder: string } {
+function adoptRae(asked: RunConfig, options: TrainOptions): AdoptedRae {
+  const { out, rae, resume } = options;
+  let shipped: string | undefined;
   if (!resume) {
     if (rae === undefined)
       throw new ConfigError(expected('--rae', "a trained RAE (a run of `rae train rae`, or 'embedded')", 'none'));
@@ -123,10 +131,12 @@ function adoptRae(
       throw new ConfigError(
         expected('--rae', 'a run with a trained decoder', `'${rae}' without one`, 'Train it with `rae train rae`.'),
       );
-    adopt(parts.encoder, out, 'encoder.safetensors');
-    adopt(parts.decoder, out, 'decoder.safetensors');
+    const { vit, spec } = loadEncoder(parts.encoder);
+    mkdirSync(out, { recursive: true });
+    saveEncoder(join(out, 'encoder.safetensors'), vit, spec);
+    adopt(parts.decoder, options, 'decoder.safetensors');
     writeFileAtomic(join(out, 'rae.yaml'), formatConfig(parts.config));
-    if (parts.stats !== undefined) adopt(parts.stats, out, 'stats.safetensors');
+    shipped = parts.stats;
   }
   const config = loadConfig(join(out, 'rae.yaml'));
   if (config.data.image_size !== asked.data.image_size) {
@@ -134,33 +144,35 @@ function adoptRae(
       expected('data.image_size', `${config.data.image_size}, what the RAE was trained on`, asked.data.image_size),
     );
   }
-  return { config, encoder: loadEncoder(join(out, 'encoder.safetensors')), decoder: join(out, 'decoder.safetensors') };
+  return {
+    config,
+    encoder: loadEncoder(join(out, 'encoder.safetensors')),
+    decoder: join(out, 'decoder.safetensors'),
+    stats: shipped,
+  };
 }
 
 /** Statistics of the latents: given, shipped with the RAE, or computed exactly from the training pictures. */
 async function adoptStatistics(
   rae: Rae,
-  config: RunConfig,
+  given: string | undefined,
   train: PictureSource,
-  { out }: TrainOptions,
+  options: TrainOptions,
 ): Promise<void> {
-  const own = join(out, 'stats.safetensors');
-  const given = config.stage_1.params.normalization_stat_path;
-  if (!existsSync(own) && given !== undefined) adopt(given, out, 'stats.safetensors');
-  if (!existsSync(own)) {
+  const own = join(options.out, 'stats.safetensors');
+  if (given !== undefined) {
+    adopt(given, options, 'stats.safetensors');
+  } else if (!(options.resume && existsSync(own))) {
     const { mean, variance } = await latentStatistics(rae, train, {
       onProgress: (done, of) => log.live(`statistics of the latents: ${done}/${of} pictures`),
     });
-    saveSafetensors(
-      own,
-      new Map([
-        ['mean', mean],
-        ['var', variance],
-      ]),
-      { pictures: String(train.size) },
-    );
+    const tensors = new Map([
+      ['mean', mean],
+      ['var', variance],
+    ]);
+    saveSafetensors(own, tensors, { pictures: String(train.size) });
     log.done(`statistics of the latents over ${train.size} pictures: ${own}`);
-    dispose([mean, variance]);
+    dispose(tensors);
   }
   loadStatistics(rae, own);
 }

@@ -2,7 +2,7 @@
 // flags and --set change it; --resume takes the run's own. What the run needs later (encoder, decoder, statistics, LPIPS weights) is
 // copied into its folder, so that the folder and the pictures are enough to go on or to sample.
 
-import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { RunConfigInput } from '../config/index.ts';
@@ -153,10 +153,13 @@ function freshConfig(name: Stage, options: TrainOptions): RunConfig {
   return config;
 }
 
-/** Copies a file that the run needs later into its folder, once. */
-export function adopt(from: string, out: string, name: string): string {
+/** Copies a file that the run needs later into its folder, whole or not at all; a resumed run keeps the one it has. */
+export function adopt(from: string, { out, resume }: Pick<TrainOptions, 'out' | 'resume'>, name: string): string {
   const target = join(out, name);
+  if (resume && existsSync(target)) return target;
   mkdirSync(out, { recursive: true });
-  if (!existsSync(target)) copyFileSync(from, target);
+  const temporary = join(out, `.${name}.${process.pid}.tmp`);
+  copyFileSync(from, temporary);
+  renameSync(temporary, target);
   return target;
 }

@@ -1,7 +1,6 @@
 // The frame around a training loop: opens or resumes a run directory, and after every step does what is due — a log line, a grid of
 // samples, an evaluation, a checkpoint — and stops where it must. The loops themselves (encoder.ts, rae.ts, dit.ts) stay straight.
 
-import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { formatConfig, type RunConfig } from '../config/index.ts';
@@ -10,6 +9,7 @@ import {
   commitCheckpoint,
   cutMetrics,
   latestCheckpoint,
+  listCheckpoints,
   type MetricsRecord,
   openEvents,
   prepareRun,
@@ -64,7 +64,7 @@ export interface Session {
 /** Opens the run. ConfigError when `out` holds a run and `resume` is false, or the other way round. */
 export function openSession(options: SessionOptions): Session {
   const { out, config, schedule, parts, loader, log } = options;
-  if (!options.resume && existsSync(join(out, 'checkpoints')) && readdirSync(join(out, 'checkpoints')).length > 0) {
+  if (!options.resume && listCheckpoints(out).length > 0) {
     throw new ConfigError(
       `--out: expected a folder without a run, received '${out}'. Add --resume to go on, or name another folder.`,
     );

@@ -1,0 +1,27 @@
+// npm run test:kill -- --times 50 --seed 0: disturbs that many training runs of both stages at random moments and inside writes,
+// resumes them, and fails when one becomes unreadable or computes other bits. Needs `npm run build`.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { killOnce, undisturbed } from '../test/e2e/kill.ts';
+
+const { values } = parseArgs({
+  options: { times: { type: 'string', default: '50' }, seed: { type: 'string', default: '0' } },
+});
+const [times, seed] = [Number(values.times), Number(values.seed)];
+const folder = mkdtempSync(join(tmpdir(), 'rae-kill-'));
+let failed = 0;
+const base = await undisturbed(folder, ['rae', 'dit']);
+for (let number = 0; number < times; number++) {
+  try {
+    console.log(await killOnce(base, { stage: number % 2 === 0 ? 'rae' : 'dit', seed, number }));
+  } catch (error) {
+    failed++;
+    console.error(error instanceof Error ? error.message : error);
+  }
+}
+if (failed === 0) rmSync(folder, { recursive: true, force: true });
+else console.error(`the runs are in ${folder}`);
+console.log(`${times - failed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;

@@ -1,0 +1,22 @@
+import { beforeAll, expect, it } from 'vitest';
+import { killOnce, type Undisturbed, undisturbed } from './kill.ts';
+import { temporaryFolder } from './small-runs.ts';
+
+let base: Undisturbed;
+
+beforeAll(async () => {
+  base = await undisturbed(temporaryFolder(), ['rae', 'dit']);
+});
+
+it.each([
+  { stage: 'rae', number: 1 },
+  { stage: 'dit', number: 2 },
+  { stage: 'rae', number: 3 },
+  { stage: 'dit', number: 4 },
+  { stage: 'encoder', number: 5 },
+] as const)(
+  'a $stage run that is killed again and again computes the same bits (point $number)',
+  async ({ stage, number }) => {
+    await expect(killOnce(base, { stage, seed: 0, number })).resolves.toContain(stage);
+  },
+);

@@ -1,0 +1,40 @@
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { outcome, rae, type Stage, temporaryFolder, trainArguments } from './small-runs.ts';
+
+const folder = temporaryFolder();
+const END = 8;
+
+beforeAll(async () => {
+  await rae(trainArguments('encoder', folder, join(folder, 'encoder'), ['--steps', String(END)]));
+  await rae(trainArguments('rae', folder, join(folder, 'rae'), ['--steps', String(END)]));
+});
+
+describe.each<Stage>(['encoder', 'rae', 'dit'])('train %s', (stage) => {
+  it('gives the same bits when it is stopped and resumed at any step', async () => {
+    const whole = join(folder, `${stage}-whole`);
+    await rae(trainArguments(stage, folder, whole, ['--steps', String(END)]));
+    for (const stops of [[1], [3, 5]]) {
+      const parted = join(folder, `${stage}-${stops.join('-')}`);
+      for (const [i, stop] of [...stops, END].entries()) {
+        const steps = ['--steps', String(stop)];
+        await rae(
+          i === 0
+            ? trainArguments(stage, folder, parted, steps)
+            : ['train', stage, '--out', parted, '--resume', '--threads', '1', ...steps],
+        );
+      }
+      expect(outcome(parted)).toEqual(outcome(whole));
+    }
+  });
+});
+
+describe('a run directory', () => {
+  it('is not overwritten without --resume', async () => {
+    await rae(trainArguments('encoder', folder, join(folder, 'encoder')), 2);
+  });
+
+  it('refuses to change what a resumed run computes', async () => {
+    await rae(['train', 'encoder', '--out', join(folder, 'encoder'), '--resume', '--set', 'training.global_seed=1'], 2);
+  });
+});

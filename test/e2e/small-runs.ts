@@ -1,0 +1,52 @@
+// Tiny training runs on the embedded set for the end-to-end tests: real verbs, real files, a few steps.
+
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { main } from '../../src/cli/main.ts';
+import { latestCheckpoint } from '../../src/runs/index.ts';
+import { log } from '../../src/util/log.ts';
+
+export type Stage = 'encoder' | 'rae' | 'dit';
+
+export function temporaryFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'rae-e2e-'));
+}
+
+/** Settings that make a recipe small: 16 pictures a batch, everything often. */
+const SMALL = [
+  'training.global_batch_size=16',
+  'data.synthetic.train_size=64',
+  'data.synthetic.eval_size=16',
+  'training.log_interval=2',
+  'training.sample_every=4',
+  'training.checkpoint_every=3',
+  'training.keep_checkpoints=0',
+].flatMap((value) => ['--set', value]);
+
+/** Arguments of `rae` that begin a small run of a stage; the stages before it are `folder`/encoder and `folder`/rae. */
+export function trainArguments(stage: Stage, folder: string, out: string, more: readonly string[] = []): string[] {
+  const input = {
+    encoder: ['--set', 'mae.num_hidden_layers=2'],
+    rae: ['--encoder', join(folder, 'encoder'), '--set', 'stage_1.params.decoder_config.decoder_num_hidden_layers=2'],
+    dit: ['--rae', join(folder, 'rae'), '--set', 'stage_2.params.depth=[2,1]', '--set', 'sampler.params.num_steps=3'],
+  }[stage];
+  return ['train', stage, '--recipe', `embedded-${stage}`, '--out', out, '--threads', '1', ...input, ...SMALL, ...more];
+}
+
+/** Runs `rae` in this process; throws unless it exits with `code`. */
+export async function rae(args: readonly string[], code = 0): Promise<void> {
+  log.quiet = true;
+  const got = await main(args);
+  if (got !== code) throw new Error(`rae ${args.join(' ')}: expected exit code ${code}, received ${got}`);
+}
+
+/** Everything a run has computed, as bytes: weights, averages, optimiser, state, logged figures without times. */
+export function outcome(run: string): Record<string, string> {
+  const { path } = latestCheckpoint(run)!;
+  const files = ['model', 'ema', 'optimizer'].map(
+    (name) => [name, readFileSync(join(path, `${name}.safetensors`)).toString('base64')] as const,
+  );
+  const metrics = readFileSync(join(run, 'metrics.jsonl'), 'utf8').replace(/"images_per_second":[^,}]*/g, '');
+  return { ...Object.fromEntries(files), state: readFileSync(join(path, 'state.json'), 'utf8'), metrics };
+}
