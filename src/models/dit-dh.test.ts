@@ -1,6 +1,17 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { AdamW } from '../optim/index.ts';
-import { backward, Generator, memoryStats, noGrad, ones, randn, type Tensor, tensor, tidy } from '../tensor/index.ts';
+import {
+  backward,
+  Generator,
+  memoryStats,
+  noGrad,
+  ones,
+  randn,
+  setThreads,
+  type Tensor,
+  tensor,
+  tidy,
+} from '../tensor/index.ts';
 import { ArgumentError, ShapeError } from '../util/errors.ts';
 import { DiTwDDTHead, type DiTwDDTHeadOptions } from './dit-dh.ts';
 
@@ -200,6 +211,7 @@ describe('initial values', () => {
 describe('overfitting one latent', () => {
   // The paper's table 3 in miniature: a denoiser narrower than its tokens cannot represent the velocity.
   const losses = (hiddenSize: [number, number]): number[] => {
+    setThreads(1); // tiny matrices: a second thread only waits
     const options = { inChannels: 24, hiddenSize, depth: [2, 2], numHeads: [2, 2], numClasses: 1 } as const;
     const model = build(options).train();
     const optimizer = new AdamW(model.namedParameters(), { lr: 2e-3, betas: [0.9, 0.95] });
