@@ -50,6 +50,7 @@ export function drawTexture(draws: Draws, pixel: number, period: number): Textur
   const cos = Math.cos(angle);
   const sin = Math.sin(angle);
   if (kind === 'flat') return () => 0;
+  // A texture of short period is for something small, so its gradient is steeper.
   if (kind === 'gradient') return (x, y) => clamp(0.5 + 0.8 * ((x - 0.5) * cos + (y - 0.5) * sin) * (0.25 / period));
   if (kind === 'stripes') {
     const frequency = (2 * Math.PI) / period;
