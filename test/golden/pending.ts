@@ -8,14 +8,6 @@ export const pending: Readonly<Record<string, Readonly<Record<string, string>>>>
     diffusers: 'diffusers folders',
   },
   formats: {
-    'torch-pickle': 'torch pickles',
-    sharded: 'sharded checkpoints',
-    official: 'torch pickles',
     other: 'resuming from the reference checkpoints',
-  },
-  metrics: {
-    'inception-keys': 'Inception',
-    inception: 'Inception',
-    'rfid-pipeline': 'rFID',
   },
 };
