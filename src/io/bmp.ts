@@ -1,7 +1,7 @@
 // Windows bitmaps, which sharp does not read: uncompressed 24 and 32 bits, and 8 bits with a palette.
 
 import { DataError } from '../util/errors.ts';
-import type { RgbImage } from './image.ts';
+import type { RgbImage } from './rgb-image.ts';
 
 /** "BM" and a header size that fits. */
 export function isBmp(bytes: Uint8Array): boolean {

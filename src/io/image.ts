@@ -8,13 +8,9 @@ import { writeFileAtomic } from '../util/atomic-write.ts';
 import { DataError } from '../util/errors.ts';
 import { decodeBmp, isBmp } from './bmp.ts';
 import { unreadable } from './file-reader.ts';
+import type { RgbImage } from './rgb-image.ts';
 
-/** Interleaved RGB, row-major: data[(y * width + x) * 3 + channel]. */
-export interface RgbImage {
-  width: number;
-  height: number;
-  data: Uint8Array;
-}
+export type { RgbImage } from './rgb-image.ts';
 
 export const MAX_PIXELS = 178_956_970; // where Pillow raises DecompressionBombError
 const FORMATS = ['jpeg', 'png', 'webp', 'gif', 'tiff', 'heif', 'jp2k'] as const; // no SVG, no PDF: those are programs
