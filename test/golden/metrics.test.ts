@@ -12,12 +12,7 @@ import { psnr } from '../../src/metrics/psnr.ts';
 import { ssim } from '../../src/metrics/ssim.ts';
 import { type Tensor, tidy } from '../../src/tensor/index.ts';
 import { type Entry, expectClose, type Fixture, type Limits, runArea } from './harness.ts';
-
-/** The limits under this key of an entry's tolerance. */
-function limits(entry: Entry, key: string): Limits {
-  const found = (entry.tolerance as Record<string, Limits | number>)[key];
-  return typeof found === 'number' ? { atol: found } : (found ?? {});
-}
+import { inceptionKinds, limits } from './metrics-inception.ts';
 
 function fidMoments(entry: Entry, fixture: Fixture): void {
   type Case = { name: string; atol: number; symmetric_eigh: number; exact_low_rank?: number; closed_form?: number };
@@ -208,4 +203,5 @@ runArea('metrics', {
   'psnr-ssim': psnrSsim,
   'linear-probe': ridge,
   knn,
+  ...inceptionKinds,
 });
