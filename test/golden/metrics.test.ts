@@ -59,13 +59,13 @@ function psnrSsim(entry: Entry, fixture: Fixture): void {
     (['a', 'b'] as const).map((i) => referenceRange(fixture.get(`${name}/inputs/${i}`))) as [Tensor, Tensor];
   for (const c of entry.config.cases as Case[]) {
     const [a, b] = pair(c.name);
-    expectClose(psnr(a, b)[0]!, c.psnr, limits1(entry, 'psnr'), `${c.name} psnr`);
+    expectClose(psnr(a, b)[0]!, c.psnr, limits(entry, 'psnr'), `${c.name} psnr`);
     if (c.ssim === null) {
       expect(() => ssim(a, b)).toThrow(/sides of at least 6/);
       continue;
     }
     const ours = ssim(a, b)[0]!;
-    expectClose(ours, c.ssim, limits1(entry, 'ssim'), `${c.name} ssim`);
+    expectClose(ours, c.ssim, limits(entry, 'ssim'), `${c.name} ssim`);
     if (c.ssim_float64 !== undefined) expectClose(ours, c.ssim_float64, { atol: 1e-9 }, `${c.name} ssim in float64`);
   }
   const mean = entry.config.mean as Mean | undefined;
@@ -75,20 +75,15 @@ function psnrSsim(entry: Entry, fixture: Fixture): void {
   expectClose(
     average((name) => psnr(...pair(name))[0]!),
     mean.psnr,
-    limits1(entry, 'psnr'),
+    limits(entry, 'psnr'),
     'mean psnr',
   );
   expectClose(
     average((name) => ssim(...pair(name))[0]!),
     mean.ssim,
-    limits1(entry, 'ssim'),
+    limits(entry, 'ssim'),
     'mean ssim',
   );
-}
-
-/** A tolerance given as a bare number. */
-function limits1(entry: Entry, key: string): Limits {
-  return { atol: (entry.tolerance as unknown as Record<string, number>)[key]! };
 }
 
 /** Bytes [H, W, 3] to [1, 3, H, W] by the reference's rule: divided by 255 only if the maximum is above 1 (ours divides bytes always). */
