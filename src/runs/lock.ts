@@ -2,8 +2,9 @@
 // power cut, id reused by another program) is recognised as stale and replaced.
 
 import { execFileSync } from 'node:child_process';
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { dirname } from 'node:path';
 import { ConfigError } from '../util/errors.ts';
 
 interface Owner {
@@ -30,15 +31,28 @@ export function takeLock(path: string): () => void {
 
 /** A complete lock file appears at once or not at all, and never over another. */
 function place(temporary: string, path: string, content: string): boolean {
+  mkdirSync(dirname(path), { recursive: true });
   writeFileSync(temporary, content);
   try {
     linkSync(temporary, path);
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
-    throw error;
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (code === 'EEXIST') return false;
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(code)) throw error;
+    return placeWithoutLinks(path, content); // exFAT, some network disks
   } finally {
     rmSync(temporary, { force: true });
+  }
+}
+
+function placeWithoutLinks(path: string, content: string): boolean {
+  try {
+    writeFileSync(path, content, { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
   }
 }
 
