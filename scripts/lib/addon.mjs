@@ -2,6 +2,7 @@
 // Objects and addons lie in the user cache under the hash of everything that goes into them, so nothing is built twice.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
 import { cacheFolder, engineFile, root } from './paths.mjs';
 import { explainFileError, run, SetupError, tail } from './shell.mjs';
@@ -25,8 +26,8 @@ export async function buildAddon(
   const flags = compileFlags(libtorch);
   const link = linkFlags(libtorch);
   // Objects know libtorch's contents and not its place, so that two copies of one wheel share them.
-  const placeless = flags.join(' ').replaceAll(libtorch.folder, 'LIBTORCH').replaceAll(root, 'ROOT');
-  const common = [compiler.version, libtorch.identity, napiVersion(), placeless];
+  const placeless = flags.join(' ').replaceAll(libtorch.folder, 'LIBTORCH').replaceAll(napiHeaders().folder, 'NAPI');
+  const common = [compiler.version, libtorch.identity, napiHeaders().version, placeless];
   const units = sources.map((source) => ({
     source,
     key: hash([...common, relative(native, source), ...withIncludes(source).map((file) => readFileSync(file))]),
@@ -86,7 +87,7 @@ function compileFlags({ folder, cuda }) {
   if (headers) flags.push('-DRAE_CUDA', `-isystem${headers}`);
   // System includes: libtorch's warnings are not ours to read.
   flags.push(`-isystem${include}`, `-isystem${join(include, 'torch', 'csrc', 'api', 'include')}`);
-  flags.push(`-isystem${join(root, 'node_modules', 'node-api-headers', 'include')}`);
+  flags.push(`-isystem${join(napiHeaders().folder, 'include')}`);
   return flags;
 }
 
@@ -177,10 +178,14 @@ async function proveLoads(addon, libtorch) {
   });
 }
 
-function napiVersion() {
-  const file = join(root, 'node_modules', 'node-api-headers', 'package.json');
-  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')).version;
-  throw new SetupError('the package node-api-headers is not installed', { mend: ['npm ci'] });
+/** Where npm put node-api-headers (in a project that depends on rae-ts that need not be below our root), and its version. */
+function napiHeaders() {
+  try {
+    const file = createRequire(import.meta.url).resolve('node-api-headers/package.json');
+    return { folder: dirname(file), version: JSON.parse(readFileSync(file, 'utf8')).version };
+  } catch {
+    throw new SetupError('the package node-api-headers is not installed', { mend: ['npm ci'] });
+  }
 }
 
 /** All sources and headers under `folder`, sorted. */

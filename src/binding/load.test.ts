@@ -46,7 +46,9 @@ it('an addon that does not load gives the reason and the libtorch it was built a
 });
 
 it('a worker thread is refused', async () => {
-  const tsx = createRequire(import.meta.url).resolve('tsx/esm/api').replace(/cjs$/, 'mjs');
+  const tsx = createRequire(import.meta.url)
+    .resolve('tsx/esm/api')
+    .replace(/cjs$/, 'mjs');
   const load = new URL('./load.ts', import.meta.url).href;
   const source = `
     const { parentPort } = require('node:worker_threads');
