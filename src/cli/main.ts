@@ -12,6 +12,7 @@ interface Verb {
 
 /** In the order of the help. */
 const verbs: Record<string, Verb> = {
+  demo: { help: 'train and sample a small model from nothing, in minutes', load: () => import('./demo.ts') },
   train: { help: 'train an encoder, an RAE or a diffusion transformer', load: () => import('./train.ts') },
   doctor: { help: 'show versions, the engine found, devices and speed', load: () => import('./doctor.ts') },
   engine: { help: 'install libtorch (engine install)', load: () => import('./engine.ts') },

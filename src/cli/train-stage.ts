@@ -82,7 +82,7 @@ async function runDit(asked: RunConfig, options: TrainOptions): Promise<Trained>
 }
 
 function frame(options: TrainOptions) {
-  return { out: options.out, resume: options.resume ?? false, stopAt: options.steps, log };
+  return { out: options.out, resume: options.resume ?? false, stopAt: options.steps, maxSeconds: options.seconds, log };
 }
 
 /** The encoder of the run: loaded from where the configuration says, then kept in the run's folder. */

@@ -30,6 +30,8 @@ export interface TrainOptions extends VerbOptions {
   seed?: number;
   threads?: number;
   steps?: number;
+  /** Stop after so many seconds of training. */
+  seconds?: number;
 }
 
 type Stage = 'encoder' | 'rae' | 'dit';

@@ -11,7 +11,8 @@ import {
   sampleTimes,
   trainingInterval,
 } from '../diffusion/index.ts';
-import { chooseLabels, generateLatents, guidanceOf, samplerOf, shiftOf } from '../inference/generate.ts';
+import { generateLatents, guidanceOf, samplerOf, shiftOf } from '../inference/generate.ts';
+import { chooseLabels } from '../inference/labels.ts';
 import { toPixels } from '../inference/pixels.ts';
 import { encodeGrid } from '../io/grid.ts';
 import type { Rae } from '../models/rae.ts';
@@ -34,6 +35,7 @@ export interface DitTraining {
   out: string;
   resume: boolean;
   stopAt?: number | undefined;
+  maxSeconds?: number | undefined;
   log: Log;
 }
 

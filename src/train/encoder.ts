@@ -31,6 +31,7 @@ export interface EncoderTraining {
   out: string;
   resume: boolean;
   stopAt?: number | undefined;
+  maxSeconds?: number | undefined;
   log: Log;
 }
 

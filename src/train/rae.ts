@@ -28,6 +28,7 @@ export interface RaeTraining {
   out: string;
   resume: boolean;
   stopAt?: number | undefined;
+  maxSeconds?: number | undefined;
   log: Log;
 }
 

@@ -1,6 +1,7 @@
 // The frame around a training loop: opens or resumes a run directory, and after every step does what is due — a log line, a grid of
 // samples, an evaluation, a checkpoint — and stops where it must. The loops themselves (encoder.ts, rae.ts, dit.ts) stay straight.
 
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { formatConfig, type RunConfig } from '../config/index.ts';
@@ -13,6 +14,7 @@ import {
   type MetricsRecord,
   openEvents,
   prepareRun,
+  runPaths,
   takeLock,
 } from '../runs/index.ts';
 import { clearInterrupted, installSignalHandlers, interrupted } from '../tensor/index.ts';
@@ -42,6 +44,8 @@ export interface SessionOptions {
   batch: number;
   /** Stop when the global step reaches this; the schedule's length is the configuration's alone. */
   stopAt?: number | undefined;
+  /** Stop after so many seconds of training, whatever the step. */
+  maxSeconds?: number | undefined;
   log: Log;
   /** The metric shown in the live line. */
   headline: string;
@@ -63,14 +67,15 @@ export interface Session {
 
 /** Opens the run. ConfigError when `out` holds a run and `resume` is false, or the other way round. */
 export function openSession(options: SessionOptions): Session {
-  const { out, config, schedule, parts, loader, log } = options;
+  const { out, config, schedule, parts, loader, log, maxSeconds = Number.POSITIVE_INFINITY } = options;
   if (!options.resume && listCheckpoints(out).length > 0) {
     throw new ConfigError(
       `--out: expected a folder without a run, received '${out}'. Add --resume to go on, or name another folder.`,
     );
   }
+  mkdirSync(out, { recursive: true });
+  const release = takeLock(runPaths(out).lock);
   const paths = prepareRun(out);
-  const release = takeLock(paths.lock);
   const state: TrainState = { step: 0, samples: 0, loader: loader.state(), window: {} };
   const last = options.resume ? latestCheckpoint(out) : undefined;
   if (last) {
@@ -119,7 +124,7 @@ export function openSession(options: SessionOptions): Session {
 
   return {
     state,
-    goesOn: () => state.step < stopAt,
+    goesOn: () => state.step < stopAt && performance.now() - started < maxSeconds * 1000,
     async afterStep({ mean, now }) {
       state.step++;
       state.samples += options.batch;
