@@ -63,8 +63,8 @@ async function trainBriefly({ out, seconds }: DemoOptions): Promise<string> {
   log.info(
     `\nFresh: a decoder for ${first} s, then a DiT^DH for ${second} s. Their grids grow in ${rae}/samples and ${dit}/samples.`,
   );
-  await fit('rae', rae, { seconds: first, set: BRIEF });
-  await fit('dit', dit, { rae, seconds: second, set: BRIEF });
+  await trainOne('rae', rae, { seconds: first, set: BRIEF });
+  await trainOne('dit', dit, { rae, seconds: second, set: BRIEF });
   return dit;
 }
 
@@ -79,13 +79,13 @@ const BRIEF = {
 async function trainToTheEnd({ out }: DemoOptions): Promise<string> {
   const [encoder, rae, dit] = ['encoder', 'rae', 'dit'].map((name) => join(out, name)) as [string, string, string];
   log.info('\nFrom scratch, to the end of the recipes: encoder, decoder, DiT^DH.');
-  await fit('encoder', encoder, {});
-  await fit('rae', rae, { encoder });
-  await fit('dit', dit, { rae });
+  await trainOne('encoder', encoder, {});
+  await trainOne('rae', rae, { encoder });
+  await trainOne('dit', dit, { rae });
   return dit;
 }
 
-async function fit(
+async function trainOne(
   stage: 'encoder' | 'rae' | 'dit',
   out: string,
   { set, encoder, ...more }: Pick<TrainOptions, 'rae' | 'seconds'> & { encoder?: string; set?: typeof BRIEF },
