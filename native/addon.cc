@@ -7,10 +7,29 @@
 #include "system.h"
 #include "tensor_data.h"
 
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#elif defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+namespace {
+bool is_main_thread() {
+#if defined(__linux__)
+  return syscall(SYS_gettid) == getpid();
+#elif defined(__APPLE__)
+  return pthread_main_np() != 0;
+#else
+  return true;
+#endif
+}
+}  // namespace
+
 NAPI_MODULE_INIT() {
   static bool loaded = false;
-  if (loaded) {
-    napi_throw_error(env, "ERR_ENGINE", "the engine is already loaded in this process and cannot be loaded in a second thread. Use a child process.");
+  if (loaded || !is_main_thread()) {
+    napi_throw_error(env, "ERR_ENGINE", "engine: expected the process's main thread and one load, received a worker thread or a second load. Use a child process.");
     return nullptr;
   }
   loaded = true;

@@ -16,7 +16,7 @@ namespace {
 
 torch::autograd::variable_list tensors(napi_env env, napi_value v, const char* name) {
   torch::autograd::variable_list out;
-  for (const int64_t h : to_ints(env, v, name)) out.push_back(h == 0 ? at::Tensor() : get(static_cast<int32_t>(h)));
+  for (const int64_t h : to_ints(env, v, name)) out.push_back(get(h == static_cast<int32_t>(h) ? static_cast<int32_t>(h) : 0));
   return out;
 }
 
@@ -59,15 +59,17 @@ napi_value set_grad_enabled(napi_env env, napi_callback_info info) {
 napi_value requires_grad(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<1> args(env, info);
-  return js(env, get(static_cast<int32_t>(to_int(env, args[0], "tensor"))).requires_grad());
+  return js(env, get(to_handle(env, args[0], "tensor")).requires_grad());
   RAE_CATCH("requiresGrad")
 }
 
 napi_value set_requires_grad(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<2> args(env, info);
-  at::Tensor t = get(static_cast<int32_t>(to_int(env, args[0], "tensor")));
-  t.set_requires_grad(to_bool(env, args[1], "on"));
+  const at::Tensor t = get(to_handle(env, args[0], "tensor"));
+  const bool on = to_bool(env, args[1], "on");
+  if (!t.is_leaf() && !on) throw ArgumentError("expected a leaf, received the result of an operation: its gradient cannot be switched off. Use detach().");
+  t.set_requires_grad(on);
   return undefined(env);
   RAE_CATCH("setRequiresGrad")
 }
@@ -75,7 +77,7 @@ napi_value set_requires_grad(napi_env env, napi_callback_info info) {
 napi_value is_leaf(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<1> args(env, info);
-  return js(env, get(static_cast<int32_t>(to_int(env, args[0], "tensor"))).is_leaf());
+  return js(env, get(to_handle(env, args[0], "tensor")).is_leaf());
   RAE_CATCH("isLeaf")
 }
 
@@ -83,7 +85,7 @@ napi_value is_leaf(napi_env env, napi_callback_info info) {
 napi_value grad_of(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<1> args(env, info);
-  const at::Tensor& g = get(static_cast<int32_t>(to_int(env, args[0], "tensor"))).grad();
+  const at::Tensor& g = get(to_handle(env, args[0], "tensor")).grad();
   return js_int(env, g.defined() ? put(g) : 0);
   RAE_CATCH("grad")
 }
@@ -92,24 +94,31 @@ napi_value grad_of(napi_env env, napi_callback_info info) {
 napi_value set_grad(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<2> args(env, info);
-  at::Tensor t = get(static_cast<int32_t>(to_int(env, args[0], "tensor")));
-  const auto g = static_cast<int32_t>(to_int(env, args[1], "gradient"));
-  t.mutable_grad() = g == 0 ? at::Tensor() : get(g);
+  const at::Tensor t = get(to_handle(env, args[0], "tensor"));
+  const int32_t handle = to_handle(env, args[1], "gradient");
+  const at::Tensor g = handle == 0 ? at::Tensor() : get(handle);
+  // Optimisers trust that a gradient has its tensor's size: anything else would be read beyond its end.
+  if (g.defined() && (g.is_same(t) || g.sizes() != t.sizes() || g.scalar_type() != t.scalar_type() || g.device() != t.device()))
+    throw ArgumentError("expected a gradient like its tensor, " + describe(t) + ", received " + (g.is_same(t) ? "the tensor itself" : describe(g)) + ".");
+  t.mutable_grad() = g;
   return undefined(env);
   RAE_CATCH("setGrad")
 }
 
-/** setAutocast(device, enabled, dtype): returns whether it was on; leaving the outermost scope clears the cast cache. */
+/** setAutocast(device, dtype | -1 for off): returns what it was before. Leaving the outermost scope clears the cast cache. */
 napi_value set_autocast(napi_env env, napi_callback_info info) {
   RAE_TRY
-  Args<3> args(env, info);
-  const auto device = c10::Device(to_string(env, args[0], "device")).type();
-  const bool enabled = to_bool(env, args[1], "enabled");
-  const bool before = at::autocast::is_autocast_enabled(device);
-  at::autocast::set_autocast_enabled(device, enabled);
-  if (enabled) at::autocast::set_autocast_dtype(device, static_cast<at::ScalarType>(to_int(env, args[2], "dtype")));
-  return js(env, before);
-  RAE_CATCH("setAutocast")
+  Args<2> args(env, info);
+  const std::string name = to_string(env, args[0], "device");
+  if (name != "cpu" && name != "cuda") refuse(env, args[0], "device", "'cpu' or 'cuda'");
+  const auto device = name == "cpu" ? at::kCPU : at::kCUDA;
+  const int64_t dtype = to_int(env, args[1], "dtype");
+  const bool was_on = at::autocast::is_autocast_enabled(device);
+  const auto before = was_on ? static_cast<int32_t>(at::autocast::get_autocast_dtype(device)) : -1;
+  at::autocast::set_autocast_enabled(device, dtype >= 0);
+  if (dtype >= 0) at::autocast::set_autocast_dtype(device, static_cast<at::ScalarType>(dtype));
+  return js_int(env, before);
+  RAE_CATCH("autocast")
 }
 
 napi_value autocast_nesting(napi_env env, napi_callback_info info) {

@@ -11,6 +11,7 @@
 #include <ATen/core/stack.h>
 
 #include <cmath>
+#include <deque>
 #include <unordered_map>
 
 namespace rae {
@@ -37,8 +38,9 @@ struct Operator {
   bool in_place = false;  // results are the inputs themselves: nothing is returned
 };
 
-std::vector<Operator>& operators() {
-  static auto* v = new std::vector<Operator>();
+/** A deque: an operator in use keeps its place when a getter of an argument looks up another. */
+std::deque<Operator>& operators() {
+  static auto* v = new std::deque<Operator>();
   return *v;
 }
 
@@ -104,20 +106,22 @@ c10::Scalar to_scalar(napi_env env, napi_value v, const char* name) {
   }
   bool b;
   if (napi_get_value_bool(env, v, &b) == napi_ok) return c10::Scalar(b);
-  throw ArgumentError(std::string("'") + name + "' must be a number");
+  refuse(env, v, name, "a number");
 }
 
+/** What is no tensor arrives as a text that shows it (src/tensor/wrap.ts): a number could be taken for a handle. */
 const at::Tensor& to_tensor(napi_env env, napi_value v, const std::string& name) {
-  int32_t handle;
-  if (napi_get_value_int32(env, v, &handle) != napi_ok) throw ArgumentError("'" + name + "' must be a Tensor");
-  return get(handle);
+  const auto type = type_of(env, v);
+  if (type == napi_number) return get(to_handle(env, v, name.c_str()));
+  const std::string shown = type == napi_string ? to_string(env, v, name.c_str()) : show(env, v);
+  throw ArgumentError("expected '" + name + "' to be a Tensor, received " + shown + ".");
 }
 
 template <typename F>
 void each(napi_env env, napi_value v, const std::string& name, F f) {
   bool is_array = false;
   napi_is_array(env, v, &is_array);
-  if (!is_array) throw ArgumentError("'" + name + "' must be an array");
+  if (!is_array) refuse(env, v, name.c_str(), "an array");
   uint32_t length = 0;
   napi_get_array_length(env, v, &length);
   for (uint32_t i = 0; i < length; i++) {
@@ -129,13 +133,16 @@ void each(napi_env env, napi_value v, const std::string& name, F f) {
 
 c10::IValue convert(napi_env env, napi_value v, const Argument& a) {
   if (a.kind == Kind::Tensor) {  // the hot path: a handle, no type test first
-    int32_t handle;
-    if (napi_get_value_int32(env, v, &handle) == napi_ok) return get(handle);
+    double d;
+    if (napi_get_value_double(env, v, &d) == napi_ok) {
+      const auto handle = static_cast<int32_t>(d >= 0 && d <= 2147483647 ? d : 0);
+      return get(handle == d ? handle : 0);
+    }
   }
   if (is_nullish(env, v)) {
     if (a.has_default) return a.fallback;
     if (a.optional) return c10::IValue();
-    throw ArgumentError("'" + a.name + "' is missing");
+    throw ArgumentError("expected '" + a.name + "', received nothing.");
   }
   const char* name = a.name.c_str();
   switch (a.kind) {
@@ -145,8 +152,8 @@ c10::IValue convert(napi_env env, napi_value v, const Argument& a) {
     case Kind::Bool: return to_bool(env, v, name);
     case Kind::Scalar: return to_scalar(env, v, name);
     case Kind::String: return to_string(env, v, name);
-    case Kind::Device: return c10::Device(to_string(env, v, name));
-    case Kind::Generator: return generator_of(static_cast<int32_t>(to_int(env, v, name)));
+    case Kind::Device: return to_device(env, v, name);
+    case Kind::Generator: return generator_of(to_handle(env, v, name));
     case Kind::IntList: {
       if (a.fixed_length > 0 && type_of(env, v) == napi_number) return std::vector<int64_t>(a.fixed_length, to_int(env, v, name));
       return to_ints(env, v, name);
@@ -185,14 +192,28 @@ c10::IValue convert(napi_env env, napi_value v, const Argument& a) {
       return c10::IValue(list);
     }
   }
-  throw ArgumentError("'" + a.name + "' cannot be converted");
+  throw ArgumentError("expected '" + a.name + "' to be of a type that can be passed");
 }
 
-napi_value to_js(napi_env env, const c10::IValue& v) {
-  if (v.isTensor()) {
-    if (!v.toTensor().defined()) return js_int(env, 0);
-    return js_int(env, put(v.toTensor()));
+/** Handles of a result that has several tensors: all of them, or none when the table is full. */
+class Handles {
+ public:
+  int32_t add(const at::Tensor& t) {
+    if (!t.defined()) return 0;
+    made_.push_back(put(t));
+    return made_.back();
   }
+  void give() { made_.clear(); }
+  ~Handles() {
+    for (const int32_t handle : made_) release(handle);
+  }
+
+ private:
+  c10::SmallVector<int32_t, 8> made_;
+};
+
+napi_value to_js(napi_env env, const c10::IValue& v, Handles& handles) {
+  if (v.isTensor()) return js_int(env, handles.add(v.toTensor()));
   if (v.isInt()) return js(env, static_cast<double>(v.toInt()));
   if (v.isDouble()) return js(env, v.toDouble());
   if (v.isBool()) return js(env, v.toBool());
@@ -203,31 +224,48 @@ napi_value to_js(napi_env env, const c10::IValue& v) {
     const auto list = v.toTensorVector();
     napi_value out;
     napi_create_array_with_length(env, list.size(), &out);
-    for (size_t i = 0; i < list.size(); i++) napi_set_element(env, out, i, js_int(env, put(list[i])));
+    for (size_t i = 0; i < list.size(); i++) napi_set_element(env, out, i, js_int(env, handles.add(list[i])));
     return out;
   }
   if (v.isIntList()) return js_ints(env, v.toIntVector());
   throw ArgumentError("a result of type " + v.tagKind() + " cannot be returned to JavaScript");
 }
 
-std::string inputs_of(const Operator& op, const torch::jit::Stack& stack) {
-  std::string out = op.name + " (";
-  bool first = true;
-  for (const auto& v : stack) {
-    std::string text;
-    if (v.isTensor()) {
-      text = describe(v.toTensor());
-    } else if (v.isTensorList()) {
-      const auto list = v.toTensorVector();
-      text = "[";
-      for (size_t i = 0; i < list.size() && i < 4; i++) text += (i ? ", " : "") + describe(list[i]);
-      text += list.size() > 4 ? ", ...]" : "]";
-    } else {
-      continue;
+std::string list_of(const std::vector<std::string>& items) {
+  std::string out;
+  for (size_t i = 0; i < items.size() && i < 4; i++) out += (i ? ", " : "") + items[i];
+  return "[" + out + (items.size() > 4 ? ", ...]" : "]");
+}
+
+/** `aten::matmul (f32[2, 3], f32[4, 5])`: read from the JavaScript arguments again, for the kernel that failed has used up the stack. */
+std::string inputs_of(napi_env env, const Operator& op, const napi_value* args, size_t count) {
+  std::vector<std::string> inputs;
+  for (size_t i = 0; i < count && i < op.arguments.size(); i++) {
+    const Argument& a = op.arguments[i];
+    const bool shown = a.kind == Kind::Tensor || a.kind == Kind::TensorList || a.kind == Kind::OptionalTensorList ||
+                       (a.kind == Kind::IntList && i == 0);
+    if (!shown) continue;
+    try {
+      const c10::IValue v = convert(env, args[i], a);
+      std::vector<std::string> items;
+      if (v.isTensor()) {
+        inputs.push_back(describe(v.toTensor()));
+        continue;
+      } else if (v.isIntList()) {
+        for (const int64_t n : v.toIntVector()) items.push_back(std::to_string(n));
+      } else if (v.isTensorList()) {
+        for (const at::Tensor& t : v.toTensorVector()) items.push_back(describe(t));
+      } else if (v.isList()) {
+        for (const auto& t : v.toOptionalTensorVector()) items.push_back(t ? describe(*t) : "none");
+      } else {
+        continue;
+      }
+      inputs.push_back(list_of(items));
+    } catch (const std::exception&) {  // an argument that changed meanwhile (a getter): leave it out
     }
-    out += (first ? "" : ", ") + text;
-    first = false;
   }
+  std::string out = op.name + " (";
+  for (size_t i = 0; i < inputs.size(); i++) out += (i ? ", " : "") + inputs[i];
   return out + ")";
 }
 
@@ -236,19 +274,22 @@ napi_value call(napi_env env, napi_callback_info info) {
   napi_value args[kMax];
   size_t count = kMax;
   napi_get_cb_info(env, info, &count, args, nullptr, nullptr);
-  int32_t id = 0;
-  if (count == 0 || napi_get_value_int32(env, args[0], &id) != napi_ok || id < 1 || static_cast<size_t>(id) > operators().size()) {
+  double id = 0;
+  if (count == 0 || napi_get_value_double(env, args[0], &id) != napi_ok || !(id >= 1 && id <= static_cast<double>(operators().size()))) {
     napi_throw_error(env, nullptr, "call: expected the number of an operator. Get it from findOperator().");
     return nullptr;
   }
-  const Operator& op = operators()[id - 1];
-  static thread_local torch::jit::Stack stack;
+  const Operator& op = operators()[static_cast<size_t>(id) - 1];
+  // One stack is kept between calls. It is taken out meanwhile: the getter of an argument may call again.
+  static torch::jit::Stack spare;
+  torch::jit::Stack stack = std::move(spare);
+  spare = torch::jit::Stack();
   stack.clear();
   bool converted = false;
-  std::string inputs;
+  napi_value out = nullptr;
   try {
-    if (count - 1 > op.arguments.size())
-      throw ArgumentError("expected at most " + std::to_string(op.arguments.size()) + " arguments, received " + std::to_string(count - 1));
+    if (count - 1 > op.arguments.size() || count > kMax)
+      throw ArgumentError("expected at most " + std::to_string(std::min(op.arguments.size(), kMax - 1)) + " arguments, received " + std::to_string(count - 1) + ".");
     stack.reserve(op.arguments.size());
     for (size_t i = 0; i < op.arguments.size(); i++) {
       if (i + 1 < count) {
@@ -258,29 +299,28 @@ napi_value call(napi_env env, napi_callback_info info) {
       } else if (op.arguments[i].optional) {
         stack.emplace_back();
       } else {
-        throw ArgumentError("'" + op.arguments[i].name + "' is missing");
+        throw ArgumentError("expected '" + op.arguments[i].name + "', received nothing.");
       }
     }
     converted = true;
-    torch::jit::Stack& s = stack;
-    op.handle.callBoxed(&s);
-    napi_value out;
+    op.handle.callBoxed(&stack);
+    Handles handles;
     if (op.in_place) {
       out = undefined(env);
-    } else if (s.size() == 1) {
-      out = to_js(env, s[0]);
+    } else if (stack.size() == 1) {
+      out = to_js(env, stack[0], handles);
     } else {
-      napi_create_array_with_length(env, s.size(), &out);
-      for (size_t i = 0; i < s.size(); i++) napi_set_element(env, out, i, to_js(env, s[i]));
+      napi_create_array_with_length(env, stack.size(), &out);
+      for (size_t i = 0; i < stack.size(); i++) napi_set_element(env, out, i, to_js(env, stack[i], handles));
     }
-    stack.clear();
-    return out;
+    handles.give();
   } catch (...) {
-    // Inputs still on the stack are described; a kernel that failed may have dropped some of them.
-    throw_to_js(env, converted ? inputs_of(op, stack) : op.name);
-    stack.clear();
-    return nullptr;
+    throw_to_js(env, converted ? inputs_of(env, op, args + 1, std::min(count, kMax) - 1) : op.name);
+    out = nullptr;
   }
+  stack.clear();
+  spare = std::move(stack);
+  return out;
 }
 
 napi_value find_operator(napi_env env, napi_callback_info info) {

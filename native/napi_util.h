@@ -21,10 +21,15 @@ struct DisposedError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/** Thrown when a file cannot be read or written, or does not hold what it should. */
+struct DataError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 /** Turns the exception being handled into a pending JavaScript error. `context` names the operator and its inputs. */
 void throw_to_js(napi_env env, const std::string& context);
 
-/** Keeps the JavaScript classes { NativeError, ArgumentError, DisposedError } for throw_to_js. */
+/** Keeps the JavaScript classes NativeError, ArgumentError, DisposedError and DataError for throw_to_js. */
 napi_value set_error_classes(napi_env env, napi_callback_info info);
 
 /** Aborts the conversion with the N-API status in words: only for calls that fail when the arguments are wrong. */
@@ -41,10 +46,18 @@ struct Args {
 
 napi_valuetype type_of(napi_env env, napi_value v);
 bool is_nullish(napi_env env, napi_value v);
+/** A short rendering of any value for a message: `3`, `'text'`, `an array`. */
+std::string show(napi_env env, napi_value v);
+/** ArgumentError "expected 'name' to be WHAT, received VALUE". */
+[[noreturn]] void refuse(napi_env env, napi_value v, const char* name, const char* what);
+/** The number of a tensor or generator. Fractions and numbers beyond 31 bits are refused, so that none wraps to another's. */
+int32_t to_handle(napi_env env, napi_value v, const char* name);
 double to_double(napi_env env, napi_value v, const char* name);
 int64_t to_int(napi_env env, napi_value v, const char* name);
 bool to_bool(napi_env env, napi_value v, const char* name);
 std::string to_string(napi_env env, napi_value v, const char* name);
+/** 'cpu', or a CUDA device that this libtorch sees. */
+at::Device to_device(napi_env env, napi_value v, const char* name);
 /** A JavaScript array or an Int32Array of whole numbers. */
 std::vector<int64_t> to_ints(napi_env env, napi_value v, const char* name);
 

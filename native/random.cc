@@ -22,7 +22,7 @@ int32_t g_next = 1;
 at::Generator generator_of(int32_t id) {
   if (id == 0) return at::detail::getDefaultCPUGenerator();
   const auto it = table().find(id);
-  if (it == table().end()) throw DisposedError("expected a live Generator, received one that was disposed");
+  if (it == table().end()) throw DisposedError("expected a live Generator, received one that was disposed.");
   return it->second;
 }
 
@@ -31,7 +31,7 @@ napi_value generator_new(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<2> args(env, info);
   const auto seed = static_cast<uint64_t>(to_int(env, args[0], "seed"));
-  const c10::Device device(to_string(env, args[1], "device"));
+  const c10::Device device = to_device(env, args[1], "device");
   at::Generator g = device.is_cpu() ? at::detail::createCPUGenerator(seed) : at::globalContext().defaultGenerator(device).clone();
   if (!device.is_cpu()) g.set_current_seed(seed);
   table().emplace(g_next, std::move(g));
@@ -42,7 +42,7 @@ napi_value generator_new(napi_env env, napi_callback_info info) {
 napi_value generator_seed(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<2> args(env, info);
-  auto g = generator_of(static_cast<int32_t>(to_int(env, args[0], "generator")));
+  auto g = generator_of(to_handle(env, args[0], "generator"));
   std::lock_guard<std::mutex> lock(g.mutex());
   g.set_current_seed(static_cast<uint64_t>(to_int(env, args[1], "seed")));
   return undefined(env);
@@ -52,7 +52,7 @@ napi_value generator_seed(napi_env env, napi_callback_info info) {
 napi_value generator_get_state(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<1> args(env, info);
-  auto g = generator_of(static_cast<int32_t>(to_int(env, args[0], "generator")));
+  auto g = generator_of(to_handle(env, args[0], "generator"));
   std::lock_guard<std::mutex> lock(g.mutex());
   return js_int(env, put(g.get_state()));
   RAE_CATCH("Generator.getState")
@@ -61,10 +61,14 @@ napi_value generator_get_state(napi_env env, napi_callback_info info) {
 napi_value generator_set_state(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<2> args(env, info);
-  auto g = generator_of(static_cast<int32_t>(to_int(env, args[0], "generator")));
-  const at::Tensor& state = get(static_cast<int32_t>(to_int(env, args[1], "state")));
+  auto g = generator_of(to_handle(env, args[0], "generator"));
+  const at::Tensor& state = get(to_handle(env, args[1], "state"));
   std::lock_guard<std::mutex> lock(g.mutex());
-  g.set_state(state);
+  try {
+    g.set_state(state);
+  } catch (const c10::Error& e) {
+    throw ArgumentError("expected bytes that getState() gave, received " + describe(state) + " (" + e.what_without_backtrace() + ").");
+  }
   return undefined(env);
   RAE_CATCH("Generator.setState")
 }
@@ -72,7 +76,7 @@ napi_value generator_set_state(napi_env env, napi_callback_info info) {
 napi_value generator_free(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<1> args(env, info);
-  table().erase(static_cast<int32_t>(to_int(env, args[0], "generator")));
+  table().erase(to_handle(env, args[0], "generator"));
   return undefined(env);
   RAE_CATCH("Generator.dispose")
 }

@@ -39,32 +39,39 @@ Bytes bytes_of(napi_env env, napi_value v, const char* name) {
   void* data = nullptr;
   if (!typed || napi_get_typedarray_info(env, v, &type, &length, &data, nullptr, nullptr) != napi_ok ||
       (type != napi_uint8_array && type != napi_uint8_clamped_array))
-    throw ArgumentError(std::string("'") + name + "' must be a Uint8Array");
+    refuse(env, v, name, "a Uint8Array");
   return {static_cast<uint8_t*>(data), length};
 }
 
 /** Reads and checks the six arguments: after this, running the job touches no memory but its own. */
 void read_job(napi_env env, const Args<6>& args, Job& job) {
-  const Bytes source = bytes_of(env, args[0], "source"), target = bytes_of(env, args[5], "target");
   job.size = {to_int(env, args[1], "width"), to_int(env, args[2], "height")};
   const int64_t channels = to_int(env, args[3], "channels");
-  if (channels < 1 || channels > 4) throw ArgumentError("'channels' must be 1 to 4");
+  if (channels < 1 || channels > 4) refuse(env, args[3], "channels", "1 to 4");
   job.channels = static_cast<int>(channels);
 
   const std::vector<int64_t> flat = to_ints(env, args[4], "steps");
-  if (flat.size() % 5 != 0) throw ArgumentError("'steps' must hold five numbers a step");
+  if (flat.size() % 5 != 0) throw ArgumentError("expected 'steps' to hold five numbers a step, received " + std::to_string(flat.size()) + ".");
   for (size_t i = 0; i < flat.size(); i += 5) {
     const auto at = [&](size_t k) { return static_cast<int32_t>(flat[i + k]); };
     job.steps.push_back({at(0), at(1), at(2), at(3), at(4)});
   }
-  const resample::Size out = resample::size_after(job.size, job.steps);
+  resample::Size out{};
+  try {
+    out = resample::size_after(job.size, job.steps);
+  } catch (const std::invalid_argument& e) {
+    throw ArgumentError(std::string("expected steps that can be taken, received ") + e.what() + ".");
+  }
+  const Bytes source = bytes_of(env, args[0], "source"), target = bytes_of(env, args[5], "target");
   const auto need = [&](const char* name, resample::Size size, size_t length) {
     const int64_t wanted = size.width * size.height * channels;
     if (static_cast<int64_t>(length) == wanted) return;
-    throw ArgumentError(std::string("'") + name + "' must hold " + std::to_string(wanted) + " bytes, received " + std::to_string(length));
+    throw ArgumentError(std::string("expected '") + name + "' to hold " + std::to_string(wanted) + " bytes, received " + std::to_string(length) + ".");
   };
   need("source", job.size, source.length);
   need("target", out, target.length);
+  if (source.data < target.data + target.length && target.data < source.data + source.length)
+    throw ArgumentError("expected 'source' and 'target' to be apart, received overlapping memory.");
   job.source = source.data;
   job.target = target.data;
 }

@@ -43,7 +43,7 @@ int32_t put(at::Tensor tensor) {
     t.free.pop_back();
   } else {
     if (t.slots.size() > kSlotMask)
-      throw std::runtime_error("two million tensors are alive: something keeps them; use tidy() or dispose()");
+      throw std::runtime_error("expected fewer than two million live tensors, received one more. Something keeps them: use tidy() or dispose().");
     index = static_cast<uint32_t>(t.slots.size());
     t.slots.emplace_back();
   }

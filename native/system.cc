@@ -51,7 +51,7 @@ napi_value set_threads(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<1> args(env, info);
   const int64_t n = to_int(env, args[0], "threads");
-  if (n < 1 || n > 4096) throw ArgumentError("'threads' must be between 1 and 4096, received " + std::to_string(n));
+  if (n < 1 || n > 4096) refuse(env, args[0], "threads", "between 1 and 4096");
   at::set_num_threads(static_cast<int>(n));
   return undefined(env);
   RAE_CATCH("setThreads")

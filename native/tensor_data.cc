@@ -4,11 +4,14 @@
 #include "napi_util.h"
 #include "slots.h"
 
+#include <c10/core/GradMode.h>
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -21,7 +24,7 @@ namespace {
 int32_t* g_free_list = nullptr;  // handles that JavaScript wants freed: written there, read here, no argument conversion
 size_t g_free_capacity = 0;
 
-const at::Tensor& tensor_arg(napi_env env, napi_value v) { return get(static_cast<int32_t>(to_int(env, v, "tensor"))); }
+const at::Tensor& tensor_arg(napi_env env, napi_value v) { return get(to_handle(env, v, "tensor")); }
 
 struct Bytes {
   uint8_t* data = nullptr;
@@ -49,7 +52,7 @@ Bytes bytes_of(napi_env env, napi_value v) {
   } else if (napi_is_arraybuffer(env, v, &yes) == napi_ok && yes) {
     check(napi_get_arraybuffer_info(env, v, &data, &out.length), "ArrayBuffer");
   } else {
-    throw ArgumentError("'data' must be a typed array or an ArrayBuffer");
+    refuse(env, v, "data", "a typed array or an ArrayBuffer");
   }
   out.data = static_cast<uint8_t*>(data);
   return out;
@@ -58,26 +61,33 @@ Bytes bytes_of(napi_env env, napi_value v) {
 size_t bytes_needed(const std::vector<int64_t>& shape, at::ScalarType dtype) {
   size_t n = c10::elementSize(dtype);
   for (const int64_t d : shape) {
-    if (d < 0) throw ArgumentError("'shape' must not hold negative sizes, received " + std::to_string(d));
-    if (__builtin_mul_overflow(n, static_cast<size_t>(d), &n)) throw ArgumentError("'shape' is larger than memory can be");
+    if (d < 0) throw ArgumentError("expected 'shape' to hold no negative size, received " + std::to_string(d) + ".");
+    if (__builtin_mul_overflow(n, static_cast<size_t>(d), &n)) throw ArgumentError("expected a 'shape' that memory can hold, received one of more than 2^64 bytes.");
   }
   return n;
 }
 
-at::ScalarType dtype_arg(napi_env env, napi_value v) { return static_cast<at::ScalarType>(to_int(env, v, "dtype")); }
+at::ScalarType dtype_arg(napi_env env, napi_value v) {
+  const int64_t code = to_int(env, v, "dtype");
+  for (const auto known : {at::kByte, at::kInt, at::kLong, at::kHalf, at::kFloat, at::kDouble, at::kBool, at::kBFloat16})
+    if (code == static_cast<int64_t>(known)) return known;
+  refuse(env, v, "dtype", "the code of a dtype");
+}
 
-void expect_bytes(size_t have, size_t need) {
-  if (have != need) throw ArgumentError("'data' must hold " + std::to_string(need) + " bytes for this shape and dtype, received " + std::to_string(have));
+void expect_bytes(const Bytes& have, size_t need) {
+  if (have.length == need) return;
+  const char* hint = have.length == 0 ? " (was its buffer transferred?)" : "";
+  throw ArgumentError("expected 'data' to hold " + std::to_string(need) + " bytes for this shape and dtype, received " + std::to_string(have.length) + hint + ".");
 }
 
 /** fromArray(data, dtype, shape): a copy. */
 napi_value from_array(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<3> args(env, info);
-  const Bytes bytes = bytes_of(env, args[0]);
   const auto dtype = dtype_arg(env, args[1]);
   const auto shape = to_ints(env, args[2], "shape");
-  expect_bytes(bytes.length, bytes_needed(shape, dtype));
+  const Bytes bytes = bytes_of(env, args[0]);  // last: reading the others may run a getter that detaches the buffer
+  expect_bytes(bytes, bytes_needed(shape, dtype));
   at::Tensor out = at::detail::empty_cpu(shape, dtype, std::nullopt, std::nullopt, std::nullopt, std::nullopt);
   if (bytes.length > 0) std::memcpy(out.data_ptr(), bytes.data, bytes.length);
   return js_int(env, put(std::move(out)));
@@ -91,8 +101,10 @@ struct SharedBuffer {
 };
 std::mutex g_dropped_mutex;
 std::vector<SharedBuffer> g_dropped;
+std::atomic<bool> g_any_dropped{false};
 
 void drop_references() {
+  if (!g_any_dropped.exchange(false)) return;
   std::lock_guard<std::mutex> lock(g_dropped_mutex);
   for (const auto& b : g_dropped) napi_delete_reference(b.env, b.ref);
   g_dropped.clear();
@@ -103,32 +115,37 @@ napi_value from_buffer(napi_env env, napi_callback_info info) {
   RAE_TRY
   drop_references();
   Args<3> args(env, info);
-  const Bytes bytes = bytes_of(env, args[0]);
   const auto dtype = dtype_arg(env, args[1]);
   const auto shape = to_ints(env, args[2], "shape");
-  expect_bytes(bytes.length, bytes_needed(shape, dtype));
-  if (reinterpret_cast<uintptr_t>(bytes.data) % c10::elementSize(dtype) != 0) throw ArgumentError("'data' is not aligned to its dtype: copy it with tensor()");
+  const Bytes bytes = bytes_of(env, args[0]);  // last: reading the others may run a getter that detaches the buffer
+  expect_bytes(bytes, bytes_needed(shape, dtype));
+  if (reinterpret_cast<uintptr_t>(bytes.data) % c10::elementSize(dtype) != 0) throw ArgumentError("expected 'data' to be aligned to its dtype, received a view that is not. Copy it with tensor().");
   napi_ref ref;
   check(napi_create_reference(env, args[0], 1, &ref), "data");
   at::Tensor out = at::from_blob(bytes.data, shape, [env, ref](void*) {
     std::lock_guard<std::mutex> lock(g_dropped_mutex);
     g_dropped.push_back({env, ref});
+    g_any_dropped = true;
   }, at::TensorOptions().dtype(dtype));
   return js_int(env, put(std::move(out)));
   RAE_CATCH("fromBuffer")
 }
 
-/** toArrayBuffer(tensor): a copy of the contiguous elements. Waits for the device. */
-napi_value to_array_buffer(napi_env env, napi_callback_info info) {
+/** read(tensor, array): the elements, row-major, into a typed array of as many bytes. Waits for the device. */
+napi_value read(napi_env env, napi_callback_info info) {
   RAE_TRY
-  drop_references();
-  Args<1> args(env, info);
-  const at::Tensor t = tensor_arg(env, args[0]).detach().cpu().contiguous();
-  void* data = nullptr;
-  napi_value out;
-  if (napi_create_arraybuffer(env, t.nbytes(), &data, &out) != napi_ok) throw std::bad_alloc();
-  if (t.nbytes() > 0) std::memcpy(data, t.data_ptr(), t.nbytes());
-  return out;
+  Args<2> args(env, info);
+  const at::Tensor t = tensor_arg(env, args[0]).detach();
+  const Bytes bytes = bytes_of(env, args[1]);
+  expect_bytes(bytes, t.nbytes());
+  if (bytes.length == 0) return undefined(env);
+  if (t.is_contiguous() && t.device().is_cpu()) {
+    std::memcpy(bytes.data, t.const_data_ptr(), bytes.length);
+  } else {
+    c10::AutoGradMode no_grad(false);
+    at::from_blob(bytes.data, t.sizes(), at::TensorOptions().dtype(t.dtype())).copy_(t);
+  }
+  return undefined(env);
   RAE_CATCH("toArray")
 }
 
@@ -137,13 +154,13 @@ napi_value write_to_fd(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<2> args(env, info);
   const at::Tensor t = tensor_arg(env, args[0]).detach().cpu().contiguous();
-  const int fd = static_cast<int>(to_int(env, args[1], "fd"));
+  const int fd = to_handle(env, args[1], "fd");
   const auto* p = static_cast<const char*>(t.data_ptr());
   size_t left = t.nbytes();
   while (left > 0) {
     const ssize_t n = ::write(fd, p, left);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) throw std::runtime_error(std::string("writing failed: ") + std::strerror(errno));
+    if (n <= 0) throw DataError(std::string("writing failed: ") + std::strerror(errno));
     p += n;
     left -= static_cast<size_t>(n);
   }
@@ -164,18 +181,24 @@ napi_value map_file(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<4> args(env, info);
   const auto path = to_string(env, args[0], "path");
-  const auto offset = static_cast<size_t>(to_int(env, args[1], "offset"));
+  if (path.find('\0') != std::string::npos) throw ArgumentError("expected a path without a NUL, received '" + std::string(path.c_str()) + "\\0...'");
+  const int64_t from = to_int(env, args[1], "offset");
+  if (from < 0) refuse(env, args[1], "offset", "0 or more");
+  const auto offset = static_cast<size_t>(from);
   const auto dtype = dtype_arg(env, args[2]);
   const auto shape = to_ints(env, args[3], "shape");
   const size_t need = bytes_needed(shape, dtype);
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) throw std::runtime_error("cannot open '" + path + "': " + std::strerror(errno));
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe without a writer would wait for one
+  if (fd < 0) throw DataError("cannot open '" + path + "': " + std::strerror(errno));
   struct stat st {};
-  fstat(fd, &st);
+  if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+    ::close(fd);
+    throw DataError("expected a file, received '" + path + "', which is none.");
+  }
   const auto size = static_cast<size_t>(st.st_size);
   if (offset > size || need > size - offset) {
     ::close(fd);
-    throw ArgumentError("'" + path + "' ends before byte " + std::to_string(offset + need) + " (it has " + std::to_string(size) + ")");
+    throw DataError("expected '" + path + "' to reach byte " + std::to_string(offset + need) + ", received a file of " + std::to_string(size) + " bytes. Was it cut short?");
   }
   if (need == 0) {
     ::close(fd);
@@ -186,7 +209,7 @@ napi_value map_file(napi_env env, napi_callback_info info) {
   auto mapping = std::make_shared<Mapping>();
   void* base = mmap(nullptr, offset - start + need, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, static_cast<off_t>(start));
   ::close(fd);
-  if (base == MAP_FAILED) throw std::runtime_error("cannot map '" + path + "': " + std::strerror(errno));
+  if (base == MAP_FAILED) throw DataError("cannot map '" + path + "': " + std::strerror(errno));
   mapping->base = static_cast<uint8_t*>(base);
   mapping->length = offset - start + need;
   uint8_t* data = mapping->base + (offset - start);
@@ -232,7 +255,7 @@ napi_value item(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<1> args(env, info);
   const at::Tensor& t = tensor_arg(env, args[0]);
-  if (t.numel() != 1) throw ArgumentError("expected a tensor of one element, received " + describe(t));
+  if (t.numel() != 1) throw ArgumentError("expected a tensor of one element, received " + describe(t) + ".");
   return js(env, t.item().toDouble());
   RAE_CATCH("item")
 }
@@ -244,13 +267,32 @@ napi_value same_storage(napi_env env, napi_callback_info info) {
   RAE_CATCH("sharesMemory")
 }
 
+/**
+ * firstDifference(a, b): index of the first pair that differs in shape, strides, dtype or device, or lacks its partner; -1 when none does.
+ * Fused kernels walk raw memory and check nothing of it.
+ */
+napi_value first_difference(napi_env env, napi_callback_info info) {
+  RAE_TRY
+  Args<2> args(env, info);
+  const auto a = to_ints(env, args[0], "a"), b = to_ints(env, args[1], "b");
+  const size_t n = std::min(a.size(), b.size());
+  for (size_t i = 0; i < n; i++) {
+    const at::Tensor& x = get(static_cast<int32_t>(a[i]));
+    const at::Tensor& y = get(static_cast<int32_t>(b[i]));
+    if (x.sizes() != y.sizes() || x.strides() != y.strides() || x.scalar_type() != y.scalar_type() || x.device() != y.device())
+      return js_int(env, static_cast<int32_t>(i));
+  }
+  return js_int(env, a.size() == b.size() ? -1 : static_cast<int32_t>(n));
+  RAE_CATCH("firstDifference")
+}
+
 napi_value free_one(napi_env env, napi_callback_info info) {
-  napi_value v;
-  size_t count = 1;
-  int32_t handle = 0;
-  napi_get_cb_info(env, info, &count, &v, nullptr, nullptr);
-  napi_get_value_int32(env, v, &handle);
-  return js(env, release(handle));
+  RAE_TRY
+  Args<1> args(env, info);
+  const bool was_live = release(to_handle(env, args[0], "tensor"));
+  drop_references();
+  return js(env, was_live);
+  RAE_CATCH("dispose")
 }
 
 napi_value set_free_list(napi_env env, napi_callback_info info) {
@@ -274,6 +316,7 @@ napi_value free_listed(napi_env env, napi_callback_info info) {
   napi_get_cb_info(env, info, &count, &v, nullptr, nullptr);
   napi_get_value_int32(env, v, &n);
   for (int32_t i = 0; i < n && static_cast<size_t>(i) < g_free_capacity; i++) release(g_free_list[i]);
+  drop_references();
   return nullptr;
 }
 
@@ -282,7 +325,7 @@ napi_value free_listed(napi_env env, napi_callback_info info) {
 void register_tensor_data(napi_env env, napi_value exports) {
   add_function(env, exports, "fromArray", from_array);
   add_function(env, exports, "fromBuffer", from_buffer);
-  add_function(env, exports, "toArrayBuffer", to_array_buffer);
+  add_function(env, exports, "read", read);
   add_function(env, exports, "writeToFd", write_to_fd);
   add_function(env, exports, "mapFile", map_file);
   add_function(env, exports, "shapeOf", shape_of);
@@ -291,6 +334,7 @@ void register_tensor_data(napi_env env, napi_value exports) {
   add_function(env, exports, "deviceOf", device_of);
   add_function(env, exports, "item", item);
   add_function(env, exports, "sharesMemory", same_storage);
+  add_function(env, exports, "firstDifference", first_difference);
   add_function(env, exports, "free", free_one);
   add_function(env, exports, "setFreeList", set_free_list);
   add_function(env, exports, "freeListed", free_listed);

@@ -137,9 +137,8 @@ function tsType(a: Argument): string {
 function pass(a: Argument, expression: string): string {
   const optional = a.type.endsWith('?') || a.hasDefault || expression.includes('?.');
   const base = a.type.endsWith('?') ? a.type.slice(0, -1) : a.type;
-  const q = optional ? '?' : '';
-  if (base === 'Tensor') return `${expression}${q}.handle`;
-  if (base === 'Generator') return `${expression}?.id`;
+  if (base === 'Tensor') return `${optional ? 'optionalHandle' : 'handleOf'}(${expression})`;
+  if (base === 'Generator') return `generatorId(${expression})`;
   if (base === 'ScalarType') return `code(${expression})`;
   if (base === 'Tensor[]') return `handles(${expression})`;
   if (base === 'Tensor?[]') return `optionalHandles(${expression})`;
@@ -243,7 +242,7 @@ import { type Dtype, dtypeCode } from './dtype.ts';
 import { engine } from './engine.ts';
 import type { Generator } from './random.ts';
 import type { Tensor } from './tensor.ts';
-import { handles, operator, optionalHandles, wrap, wrapList } from './wrap.ts';
+import { generatorId, handleOf, handles, operator, optionalHandle, optionalHandles, wrap, wrapList } from './wrap.ts';
 
 ${[...ids.keys()].map((name) => `let ${name} = 0;`).join('\n')}
 

@@ -28,7 +28,7 @@ export interface Versions {
 type ErrorClass = new (message: string) => Error;
 
 export interface NativeAddon extends ResampleAddon {
-  setErrorClasses(native: ErrorClass, argument: ErrorClass, disposed: ErrorClass): void;
+  setErrorClasses(native: ErrorClass, argument: ErrorClass, disposed: ErrorClass, data: ErrorClass): void;
 
   /** Number of an operator, 0 when this libtorch does not have it. */
   findOperator(name: string, overload: string): number;
@@ -38,7 +38,8 @@ export interface NativeAddon extends ResampleAddon {
 
   fromArray(data: ArrayBufferView | ArrayBuffer, dtype: number, shape: readonly number[]): Handle;
   fromBuffer(data: ArrayBufferView | ArrayBuffer, dtype: number, shape: readonly number[]): Handle;
-  toArrayBuffer(tensor: Handle): ArrayBuffer;
+  /** Copies the elements, row-major, into an array of as many bytes. */
+  read(tensor: Handle, into: ArrayBufferView): void;
   writeToFd(tensor: Handle, fd: number): number;
   mapFile(path: string, offset: number, dtype: number, shape: readonly number[]): Handle;
   shapeOf(tensor: Handle): number[];
@@ -47,15 +48,17 @@ export interface NativeAddon extends ResampleAddon {
   deviceOf(tensor: Handle): string;
   item(tensor: Handle): number;
   sharesMemory(a: Handle, b: Handle): boolean;
+  /** Index of the first pair that differs in shape, strides, dtype or device, or lacks its partner; -1 when none does. */
+  firstDifference(a: Int32Array, b: Int32Array): number;
   free(tensor: Handle): boolean;
   setFreeList(list: Int32Array): void;
   freeListed(count: number): void;
 
   backward(outputs: Handle[], gradients: Handle[] | undefined, retainGraph: boolean): void;
   grad(
-    outputs: Handle[],
-    inputs: Handle[],
-    gradOutputs: Handle[] | undefined,
+    outputs: Int32Array,
+    inputs: Int32Array,
+    gradOutputs: Int32Array | undefined,
     retainGraph: boolean,
     createGraph: boolean,
     allowUnused: boolean,
@@ -66,7 +69,8 @@ export interface NativeAddon extends ResampleAddon {
   isLeaf(tensor: Handle): boolean;
   gradOf(tensor: Handle): Handle;
   setGrad(tensor: Handle, gradient: Handle): void;
-  setAutocast(device: string, enabled: boolean, dtype: number): boolean;
+  /** `dtype` -1 switches it off; returns what it was. */
+  setAutocast(device: string, dtype: number): number;
   autocastNesting(enter: boolean): void;
   setAttentionBackends(flash: boolean, memoryEfficient: boolean, math: boolean, cudnn: boolean): void;
 

@@ -1,15 +1,18 @@
 // Making tensors: from numbers and typed arrays, filled, ranges, and from memory-mapped files.
+import { markAsUntransferable } from 'node:worker_threads';
 import { expected } from '../util/check.ts';
 import { ArgumentError, ShapeError } from '../util/errors.ts';
-import { type Dtype, dtypeCode, dtypeOfArray, type TypedArray } from './dtype.ts';
+import { type Dtype, dtypeCode, dtypeOfArray, isFloating, type TypedArray } from './dtype.ts';
 import { engine } from './engine.ts';
 import { type Device, Tensor } from './tensor.ts';
-import { operator } from './wrap.ts';
+import { handleOf, operator } from './wrap.ts';
 
 export interface CreateOptions {
   dtype?: Dtype | undefined;
   device?: Device | undefined;
 }
+
+const DEEPEST = 64; // dimensions that libtorch's kernels take
 
 /** Numbers nested to any depth. */
 export type Nested = number | readonly Nested[];
@@ -30,30 +33,38 @@ export function tensor(
   const found: number[] = [];
   const sizes = shape ?? nestedShape(data as Nested);
   flatten(data as Nested, found);
+  const count = shape?.reduce((a, b) => a * b, 1) ?? found.length;
+  if (count !== found.length) {
+    throw new ShapeError(expected('tensor', `${count} numbers for shape [${sizes.join(', ')}]`, found.length));
+  }
   const want = dtype ?? 'f32';
-  const array =
-    want === 'i64'
-      ? BigInt64Array.from(found, toBigInt)
-      : want === 'i32'
-        ? Int32Array.from(found)
-        : want === 'u8' || want === 'bool'
-          ? Uint8Array.from(found)
-          : Float64Array.from(found);
+  const array = isFloating(want) ? Float64Array.from(found) : wholeNumbers(found, want);
   const own: Dtype = array instanceof Float64Array ? 'f64' : want;
   return converted(new Tensor(engine().fromArray(array, dtypeCode(own), sizes)), want, device);
 }
 
-/** Shares the memory of a typed array (no copy): writing to one is seen in the other. The array is kept alive. */
+/**
+ * Shares the memory of a typed array (no copy): writing to one is seen in the other. The array is kept alive, and cannot be
+ * transferred to another thread from then on. ArgumentError for a resizable buffer: its memory could go away.
+ */
 export function fromBuffer(
   data: TypedArray | ArrayBuffer,
   { shape, dtype }: { shape: readonly number[]; dtype: Dtype },
 ): Tensor {
+  const buffer: unknown = ArrayBuffer.isView(data) ? data.buffer : data;
+  if (buffer instanceof ArrayBuffer) {
+    if ((buffer as { resizable?: boolean }).resizable)
+      throw new ArgumentError(
+        'fromBuffer: expected a buffer of fixed length, received a resizable one. Copy it with tensor().',
+      );
+    markAsUntransferable(buffer);
+  }
   return new Tensor(engine().fromBuffer(data, dtypeCode(dtype), shape));
 }
 
 /**
  * A tensor whose memory is the file's pages, private to this process (writing to it does not reach the file). Nothing is
- * read before it is used. Throws ArgumentError when the file is too short.
+ * read before it is used. Throws DataError when the file is missing or too short. It must not be cut while the tensor lives.
  */
 export function mapFile(
   path: string,
@@ -115,35 +126,49 @@ export function eye(n: number, { dtype = 'f32', device = 'cpu' }: CreateOptions 
 }
 
 export function zerosLike(x: Tensor): Tensor {
-  return new Tensor(engine().call(operator('aten::zeros_like'), x.handle) as number);
+  return new Tensor(engine().call(operator('aten::zeros_like'), handleOf(x)) as number);
 }
 
 export function onesLike(x: Tensor): Tensor {
-  return new Tensor(engine().call(operator('aten::ones_like'), x.handle) as number);
+  return new Tensor(engine().call(operator('aten::ones_like'), handleOf(x)) as number);
 }
 
 export function emptyLike(x: Tensor): Tensor {
-  return new Tensor(engine().call(operator('aten::empty_like'), x.handle) as number);
+  return new Tensor(engine().call(operator('aten::empty_like'), handleOf(x)) as number);
 }
 
 function converted(made: Tensor, dtype: Dtype | undefined, device: Device | undefined): Tensor {
   if ((dtype === undefined || dtype === made.dtype) && (device === undefined || device === 'cpu')) return made;
-  const out = made.to({ dtype: dtype ?? made.dtype, device });
-  made.dispose();
-  return out;
+  try {
+    return made.to({ dtype: dtype ?? made.dtype, device });
+  } finally {
+    made.dispose();
+  }
 }
 
-function toBigInt(value: number): bigint {
-  if (!Number.isInteger(value)) throw new ArgumentError(expected('tensor', 'whole numbers for dtype i64', value));
-  return BigInt(value);
+const WHOLE = {
+  i64: { low: -(2 ** 63), high: 2 ** 63 - 1024, from: (list: number[]) => BigInt64Array.from(list, BigInt) },
+  i32: { low: -(2 ** 31), high: 2 ** 31 - 1, from: (list: number[]) => Int32Array.from(list) },
+  u8: { low: 0, high: 255, from: (list: number[]) => Uint8Array.from(list) },
+  bool: { low: 0, high: 1, from: (list: number[]) => Uint8Array.from(list) },
+};
+
+/** The numbers as an integer dtype holds them; ArgumentError for one that it cannot. */
+function wholeNumbers(numbers: number[], dtype: Dtype): BigInt64Array | Int32Array | Uint8Array {
+  dtypeCode(dtype);
+  const { low, high, from } = WHOLE[dtype as keyof typeof WHOLE];
+  for (const n of numbers) {
+    if (!Number.isInteger(n) || n < low || n > high)
+      throw new ArgumentError(expected('tensor', `whole numbers from ${low} to ${high} for dtype ${dtype}`, n));
+  }
+  return from(numbers);
 }
 
 function nestedShape(data: Nested): number[] {
   const shape: number[] = [];
-  for (let level: Nested = data; typeof level !== 'number'; level = level[0]!) {
-    if (!Array.isArray(level))
-      throw new ArgumentError(expected('tensor', 'a number, nested arrays of numbers or a typed array', level));
+  for (let level: Nested | undefined = data; typeof level === 'object' && level !== null; level = level[0]) {
     shape.push(level.length);
+    if (shape.length > DEEPEST) throw new ShapeError(expected('tensor', `at most ${DEEPEST} dimensions`, 'more'));
     if (level.length === 0) break;
   }
   checkNesting(data, shape, 0);
@@ -152,6 +177,7 @@ function nestedShape(data: Nested): number[] {
 
 function checkNesting(data: Nested, shape: number[], depth: number): void {
   const want = shape[depth];
+  if (typeof data !== 'number' && !Array.isArray(data)) notNumbers(data);
   if (typeof data === 'number' ? want !== undefined : data.length !== want) {
     throw new ShapeError(
       `tensor: expected every row at depth ${depth} to have ${want ?? 'no'} items, received ${typeof data === 'number' ? 'a number' : data.length}.`,
@@ -162,5 +188,10 @@ function checkNesting(data: Nested, shape: number[], depth: number): void {
 
 function flatten(data: Nested, out: number[]): void {
   if (typeof data === 'number') out.push(data);
-  else for (const row of data) flatten(row, out);
+  else if (Array.isArray(data)) for (const row of data) flatten(row, out);
+  else notNumbers(data);
+}
+
+function notNumbers(received: unknown): never {
+  throw new ArgumentError(expected('tensor', 'a number, nested arrays of numbers or a typed array', received));
 }

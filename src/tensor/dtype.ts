@@ -14,9 +14,9 @@ const BYTES: Record<Dtype, number> = { u8: 1, i32: 4, i64: 8, f16: 2, f32: 4, f6
 export type TypedArray = Float32Array | Float64Array | BigInt64Array | Int32Array | Uint8Array | Uint16Array;
 
 export function dtypeCode(dtype: Dtype): number {
-  const code = CODES[dtype];
-  if (code === undefined) throw new ArgumentError(expected('dtype', `one of ${Object.keys(CODES).join(', ')}`, dtype));
-  return code;
+  if (!Object.hasOwn(CODES, dtype))
+    throw new ArgumentError(expected('dtype', `one of ${Object.keys(CODES).join(', ')}`, dtype));
+  return CODES[dtype];
 }
 
 export function dtypeName(code: number): Dtype {
@@ -46,5 +46,9 @@ export function dtypeOfArray(array: TypedArray): Dtype {
   if (array instanceof BigInt64Array) return 'i64';
   if (array instanceof Int32Array) return 'i32';
   if (array instanceof Uint8Array) return 'u8';
-  throw new ArgumentError(expected('tensor', 'a dtype for a Uint16Array (f16 or bf16: raw bits)', undefined));
+  if (array instanceof Uint16Array)
+    throw new ArgumentError(expected('tensor', 'dtype f16 or bf16 for a Uint16Array, which holds raw bits', undefined));
+  throw new ArgumentError(
+    expected('tensor', 'a Float32Array, Float64Array, BigInt64Array, Int32Array, Uint8Array or Uint16Array', array),
+  );
 }

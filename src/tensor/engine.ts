@@ -2,7 +2,7 @@
 // (error classes, allocator, free list). Also threads, memory figures, the interruption flag.
 import { native } from '../binding/load.ts';
 import type { MemoryStats, NativeAddon, Versions } from '../binding/types.ts';
-import { ArgumentError, DisposedError, NativeError } from '../util/errors.ts';
+import { ArgumentError, DataError, DisposedError, NativeError } from '../util/errors.ts';
 
 let addon: NativeAddon | undefined;
 
@@ -13,7 +13,7 @@ export const freeList = new Int32Array(4096);
 export function engine(): NativeAddon {
   if (addon === undefined) {
     const loaded = native();
-    loaded.setErrorClasses(NativeError, ArgumentError, DisposedError);
+    loaded.setErrorClasses(NativeError, ArgumentError, DisposedError, DataError);
     loaded.setFreeList(freeList);
     // glibc returns large blocks to the system when they are freed and faults them in again at the next step.
     // 32 MB is the largest threshold it accepts (HEAP_MAX / 2); 512 MB of free heap is kept.

@@ -5,7 +5,7 @@ import { ArgumentError } from '../util/errors.ts';
 import { engine } from './engine.ts';
 import { crossEntropyLoss, whereSelf } from './ops_generated.ts';
 import { Tensor } from './tensor.ts';
-import { handles, operator } from './wrap.ts';
+import { handleOf, handles, operator } from './wrap.ts';
 
 export interface ResizeOptions {
   alignCorners?: boolean | undefined;
@@ -19,7 +19,7 @@ function resize(plain: string, antialiased: string) {
     size: readonly [number, number],
     { alignCorners = false, antialias = false }: ResizeOptions = {},
   ): Tensor =>
-    new Tensor(engine().call(operator(antialias ? antialiased : plain), x.handle, size, alignCorners) as number);
+    new Tensor(engine().call(operator(antialias ? antialiased : plain), handleOf(x), size, alignCorners) as number);
 }
 
 /** Bicubic resize of x [B, C, H, W] to size [h, w]. */
@@ -38,8 +38,8 @@ export function where(condition: Tensor, a: Tensor | number, b: Tensor | number)
         ? 'aten::where.Scalar'
         : 'aten::where.ScalarSelf'
       : 'aten::where.ScalarOther';
-  const of = (v: Tensor | number) => (typeof v === 'number' ? v : v.handle);
-  return new Tensor(engine().call(operator(name), condition.handle, of(a), of(b)) as number);
+  const of = (v: Tensor | number) => (typeof v === 'number' ? v : handleOf(v));
+  return new Tensor(engine().call(operator(name), handleOf(condition), of(a), of(b)) as number);
 }
 
 /** Einstein summation over the tensors, as torch.einsum. */
@@ -54,26 +54,30 @@ export function pad(
   mode: 'constant' | 'reflect' | 'replicate' | 'circular' = 'constant',
   value?: number,
 ): Tensor {
-  return new Tensor(engine().call(operator('aten::pad'), x.handle, pads, mode, value) as number);
+  return new Tensor(engine().call(operator('aten::pad'), handleOf(x), pads, mode, value) as number);
 }
 
 export type Reduction = 'mean' | 'sum' | 'none';
 const REDUCTIONS: Record<Reduction, number> = { none: 0, mean: 1, sum: 2 };
 
 function reductionCode(reduction: Reduction): number {
-  const code = REDUCTIONS[reduction];
-  if (code === undefined) throw new ArgumentError(expected('reduction', "'mean', 'sum' or 'none'", reduction));
-  return code;
+  if (!Object.hasOwn(REDUCTIONS, reduction))
+    throw new ArgumentError(expected('reduction', "'mean', 'sum' or 'none'", reduction));
+  return REDUCTIONS[reduction];
 }
 
 /** Squared error. */
 export function mseLoss(x: Tensor, y: Tensor, reduction: Reduction = 'mean'): Tensor {
-  return new Tensor(engine().call(operator('aten::mse_loss'), x.handle, y.handle, reductionCode(reduction)) as number);
+  return new Tensor(
+    engine().call(operator('aten::mse_loss'), handleOf(x), handleOf(y), reductionCode(reduction)) as number,
+  );
 }
 
 /** Absolute error. */
 export function l1Loss(x: Tensor, y: Tensor, reduction: Reduction = 'mean'): Tensor {
-  return new Tensor(engine().call(operator('aten::l1_loss'), x.handle, y.handle, reductionCode(reduction)) as number);
+  return new Tensor(
+    engine().call(operator('aten::l1_loss'), handleOf(x), handleOf(y), reductionCode(reduction)) as number,
+  );
 }
 
 /** Cross-entropy of logits [B, C] against class indices [B] (i64). */
@@ -92,7 +96,7 @@ export const foreach = {
   mul_: (self: readonly Tensor[], factor: number | Tensor) =>
     void (typeof factor === 'number'
       ? each('aten::_foreach_mul_.Scalar', handles(self), factor)
-      : each('aten::_foreach_mul_.Tensor', handles(self), factor.handle)),
+      : each('aten::_foreach_mul_.Tensor', handles(self), handleOf(factor))),
   add_: (self: readonly Tensor[], other: readonly Tensor[] | number, { alpha = 1 }: { alpha?: number } = {}) =>
     void (typeof other === 'number'
       ? each('aten::_foreach_add_.Scalar', handles(self), other)
@@ -123,7 +127,10 @@ export interface FusedAdamwOptions {
   maximize?: boolean;
 }
 
-/** libtorch's fused AdamW over all parameters at once. `steps` are 0-d f32 tensors that count this step already. */
+/**
+ * libtorch's fused AdamW over all parameters at once. `steps` are 0-d f32 tensors that count this step already.
+ * ArgumentError when a gradient or moment is not of its parameter's shape, strides and dtype: the kernel would run beyond its memory.
+ */
 export function fusedAdamw_(
   params: readonly Tensor[],
   grads: readonly Tensor[],
@@ -133,13 +140,26 @@ export function fusedAdamw_(
   steps: readonly Tensor[],
   { lr, beta1, beta2, weightDecay, eps, amsgrad = false, maximize = false }: FusedAdamwOptions,
 ): void {
+  const weights = handles(params);
+  const like = (what: string, tensors: readonly Tensor[]) => {
+    const list = handles(tensors);
+    const at = engine().firstDifference(weights, list);
+    if (at === -1) return list;
+    const show = (t: Tensor | undefined) => (t ? `${t.dtype}[${t.shape.join(', ')}]` : 'nothing');
+    throw new ArgumentError(
+      `fusedAdamw_: expected ${what}[${at}] in the layout of its parameter, ${show(params[at])}, received ${show(tensors[at])}.`,
+    );
+  };
+  if (steps.length !== params.length || steps.some((step) => step.dtype !== 'f32' || step.ndim !== 0)) {
+    throw new ArgumentError(expected('fusedAdamw_', 'one 0-d f32 step for every parameter', steps));
+  }
   each(
     'aten::_fused_adamw_',
-    handles(params),
-    handles(grads),
-    handles(expAvgs),
-    handles(expAvgSqs),
-    handles(maxExpAvgSqs),
+    weights,
+    like('grads', grads),
+    like('expAvgs', expAvgs),
+    like('expAvgSqs', expAvgSqs),
+    amsgrad ? like('maxExpAvgSqs', maxExpAvgSqs) : handles(maxExpAvgSqs),
     handles(steps),
     lr,
     beta1,

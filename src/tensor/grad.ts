@@ -1,7 +1,10 @@
 // Gradients: the mode, backward into .grad, gradients of given tensors, and autocast.
+import { expected } from '../util/check.ts';
+import { ArgumentError } from '../util/errors.ts';
 import { type Dtype, dtypeCode } from './dtype.ts';
 import { engine } from './engine.ts';
 import { Tensor } from './tensor.ts';
+import { handleOf, handles } from './wrap.ts';
 
 /** Runs `fn` without recording for backward. */
 export function noGrad<T>(fn: () => T): T {
@@ -17,7 +20,7 @@ function withGradMode<T>(on: boolean, fn: () => T): T {
   const api = engine();
   const before = api.setGradEnabled(on);
   try {
-    return fn();
+    return synchronous(on ? 'enableGrad' : 'noGrad', fn());
   } finally {
     api.setGradEnabled(before);
   }
@@ -31,7 +34,7 @@ export interface BackwardOptions {
 
 /** Adds the gradients of `output` to .grad of every leaf that requires one. */
 export function backward(output: Tensor, { gradient, retainGraph = false }: BackwardOptions = {}): void {
-  engine().backward([output.handle], gradient && [gradient.handle], retainGraph);
+  engine().backward([handleOf(output)], gradient && [handleOf(gradient)], retainGraph);
 }
 
 export interface GradOptions {
@@ -60,11 +63,10 @@ function gradHandles(
   { gradOutputs, retainGraph, createGraph = false }: GradOptions,
   allowUnused: boolean,
 ): number[] {
-  const of = (list: readonly Tensor[]) => list.map((t) => t.handle);
   return engine().grad(
-    of(outputs),
-    of(inputs),
-    gradOutputs && of(gradOutputs),
+    handles(outputs),
+    handles(inputs),
+    gradOutputs && handles(gradOutputs),
     retainGraph ?? createGraph,
     createGraph,
     allowUnused,
@@ -80,12 +82,23 @@ export interface AutocastOptions {
 /** Runs `fn` with matrix products in a shorter dtype (bf16 unless named), as torch.autocast does. */
 export function autocast<T>({ dtype = 'bf16', device = 'cpu', enabled = true }: AutocastOptions, fn: () => T): T {
   const api = engine();
-  const before = api.setAutocast(device, enabled, dtypeCode(dtype));
+  if (dtype !== 'bf16' && dtype !== 'f16')
+    throw new ArgumentError(expected('autocast', "dtype 'bf16' or 'f16'", dtype, 'Leave autocast out for f32.'));
+  const before = api.setAutocast(device, enabled ? dtypeCode(dtype) : -1);
   api.autocastNesting(true);
   try {
-    return fn();
+    return synchronous('autocast', fn());
   } finally {
     api.autocastNesting(false);
-    api.setAutocast(device, before, dtypeCode(dtype));
+    api.setAutocast(device, before);
   }
+}
+
+/** These modes belong to the thread: after an `await` inside, other code would have run in them. */
+function synchronous<T>(where: string, result: T): T {
+  if (!(result instanceof Promise)) return result;
+  result.catch(() => {});
+  throw new ArgumentError(
+    `${where}: expected a synchronous callback, received one that returns a promise. Await outside of ${where}().`,
+  );
 }

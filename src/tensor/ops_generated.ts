@@ -4,7 +4,7 @@ import { type Dtype, dtypeCode } from './dtype.ts';
 import { engine } from './engine.ts';
 import type { Generator } from './random.ts';
 import type { Tensor } from './tensor.ts';
-import { handles, operator, optionalHandles, wrap, wrapList } from './wrap.ts';
+import { generatorId, handleOf, handles, operator, optionalHandle, optionalHandles, wrap, wrapList } from './wrap.ts';
 
 let op_add_Tensor = 0;
 let op_add_Scalar = 0;
@@ -222,7 +222,7 @@ export abstract class TensorOps {
     if (typeof other === 'number') {
     return wrap(engine().call((op_add_Scalar ||= operator('aten::add.Scalar')), this.handle, other, options?.alpha));
     }
-    return wrap(engine().call((op_add_Tensor ||= operator('aten::add.Tensor')), this.handle, other.handle, options?.alpha));
+    return wrap(engine().call((op_add_Tensor ||= operator('aten::add.Tensor')), this.handle, handleOf(other), options?.alpha));
   }
 
   /** aten::sub.Tensor and aten::sub.Scalar */
@@ -230,7 +230,7 @@ export abstract class TensorOps {
     if (typeof other === 'number') {
     return wrap(engine().call((op_sub_Scalar ||= operator('aten::sub.Scalar')), this.handle, other, options?.alpha));
     }
-    return wrap(engine().call((op_sub_Tensor ||= operator('aten::sub.Tensor')), this.handle, other.handle, options?.alpha));
+    return wrap(engine().call((op_sub_Tensor ||= operator('aten::sub.Tensor')), this.handle, handleOf(other), options?.alpha));
   }
 
   /** aten::mul.Tensor and aten::mul.Scalar */
@@ -238,7 +238,7 @@ export abstract class TensorOps {
     if (typeof other === 'number') {
     return wrap(engine().call((op_mul_Scalar ||= operator('aten::mul.Scalar')), this.handle, other));
     }
-    return wrap(engine().call((op_mul_Tensor ||= operator('aten::mul.Tensor')), this.handle, other.handle));
+    return wrap(engine().call((op_mul_Tensor ||= operator('aten::mul.Tensor')), this.handle, handleOf(other)));
   }
 
   /** aten::div.Tensor and aten::div.Scalar */
@@ -246,7 +246,7 @@ export abstract class TensorOps {
     if (typeof other === 'number') {
     return wrap(engine().call((op_div_Scalar ||= operator('aten::div.Scalar')), this.handle, other));
     }
-    return wrap(engine().call((op_div_Tensor ||= operator('aten::div.Tensor')), this.handle, other.handle));
+    return wrap(engine().call((op_div_Tensor ||= operator('aten::div.Tensor')), this.handle, handleOf(other)));
   }
 
   /** aten::pow.Tensor_Tensor and aten::pow.Tensor_Scalar */
@@ -254,7 +254,7 @@ export abstract class TensorOps {
     if (typeof exponent === 'number') {
     return wrap(engine().call((op_pow_Tensor_Scalar ||= operator('aten::pow.Tensor_Scalar')), this.handle, exponent));
     }
-    return wrap(engine().call((op_pow_Tensor_Tensor ||= operator('aten::pow.Tensor_Tensor')), this.handle, exponent.handle));
+    return wrap(engine().call((op_pow_Tensor_Tensor ||= operator('aten::pow.Tensor_Tensor')), this.handle, handleOf(exponent)));
   }
 
   /** aten::remainder.Tensor and aten::remainder.Scalar */
@@ -262,7 +262,7 @@ export abstract class TensorOps {
     if (typeof other === 'number') {
     return wrap(engine().call((op_remainder_Scalar ||= operator('aten::remainder.Scalar')), this.handle, other));
     }
-    return wrap(engine().call((op_remainder_Tensor ||= operator('aten::remainder.Tensor')), this.handle, other.handle));
+    return wrap(engine().call((op_remainder_Tensor ||= operator('aten::remainder.Tensor')), this.handle, handleOf(other)));
   }
 
   /** aten::neg */
@@ -382,17 +382,17 @@ export abstract class TensorOps {
 
   /** aten::maximum */
   maximum(other: Tensor): Tensor {
-    return wrap(engine().call((op_maximum ||= operator('aten::maximum')), this.handle, other.handle));
+    return wrap(engine().call((op_maximum ||= operator('aten::maximum')), this.handle, handleOf(other)));
   }
 
   /** aten::minimum */
   minimum(other: Tensor): Tensor {
-    return wrap(engine().call((op_minimum ||= operator('aten::minimum')), this.handle, other.handle));
+    return wrap(engine().call((op_minimum ||= operator('aten::minimum')), this.handle, handleOf(other)));
   }
 
   /** aten::atan2 */
   atan2(other: Tensor): Tensor {
-    return wrap(engine().call((op_atan2 ||= operator('aten::atan2')), this.handle, other.handle));
+    return wrap(engine().call((op_atan2 ||= operator('aten::atan2')), this.handle, handleOf(other)));
   }
 
   /** aten::eq.Tensor and aten::eq.Scalar */
@@ -400,7 +400,7 @@ export abstract class TensorOps {
     if (typeof other === 'number') {
     return wrap(engine().call((op_eq_Scalar ||= operator('aten::eq.Scalar')), this.handle, other));
     }
-    return wrap(engine().call((op_eq_Tensor ||= operator('aten::eq.Tensor')), this.handle, other.handle));
+    return wrap(engine().call((op_eq_Tensor ||= operator('aten::eq.Tensor')), this.handle, handleOf(other)));
   }
 
   /** aten::ne.Tensor and aten::ne.Scalar */
@@ -408,7 +408,7 @@ export abstract class TensorOps {
     if (typeof other === 'number') {
     return wrap(engine().call((op_ne_Scalar ||= operator('aten::ne.Scalar')), this.handle, other));
     }
-    return wrap(engine().call((op_ne_Tensor ||= operator('aten::ne.Tensor')), this.handle, other.handle));
+    return wrap(engine().call((op_ne_Tensor ||= operator('aten::ne.Tensor')), this.handle, handleOf(other)));
   }
 
   /** aten::lt.Tensor and aten::lt.Scalar */
@@ -416,7 +416,7 @@ export abstract class TensorOps {
     if (typeof other === 'number') {
     return wrap(engine().call((op_lt_Scalar ||= operator('aten::lt.Scalar')), this.handle, other));
     }
-    return wrap(engine().call((op_lt_Tensor ||= operator('aten::lt.Tensor')), this.handle, other.handle));
+    return wrap(engine().call((op_lt_Tensor ||= operator('aten::lt.Tensor')), this.handle, handleOf(other)));
   }
 
   /** aten::le.Tensor and aten::le.Scalar */
@@ -424,7 +424,7 @@ export abstract class TensorOps {
     if (typeof other === 'number') {
     return wrap(engine().call((op_le_Scalar ||= operator('aten::le.Scalar')), this.handle, other));
     }
-    return wrap(engine().call((op_le_Tensor ||= operator('aten::le.Tensor')), this.handle, other.handle));
+    return wrap(engine().call((op_le_Tensor ||= operator('aten::le.Tensor')), this.handle, handleOf(other)));
   }
 
   /** aten::gt.Tensor and aten::gt.Scalar */
@@ -432,7 +432,7 @@ export abstract class TensorOps {
     if (typeof other === 'number') {
     return wrap(engine().call((op_gt_Scalar ||= operator('aten::gt.Scalar')), this.handle, other));
     }
-    return wrap(engine().call((op_gt_Tensor ||= operator('aten::gt.Tensor')), this.handle, other.handle));
+    return wrap(engine().call((op_gt_Tensor ||= operator('aten::gt.Tensor')), this.handle, handleOf(other)));
   }
 
   /** aten::ge.Tensor and aten::ge.Scalar */
@@ -440,17 +440,17 @@ export abstract class TensorOps {
     if (typeof other === 'number') {
     return wrap(engine().call((op_ge_Scalar ||= operator('aten::ge.Scalar')), this.handle, other));
     }
-    return wrap(engine().call((op_ge_Tensor ||= operator('aten::ge.Tensor')), this.handle, other.handle));
+    return wrap(engine().call((op_ge_Tensor ||= operator('aten::ge.Tensor')), this.handle, handleOf(other)));
   }
 
   /** aten::logical_and */
   logicalAnd(other: Tensor): Tensor {
-    return wrap(engine().call((op_logical_and ||= operator('aten::logical_and')), this.handle, other.handle));
+    return wrap(engine().call((op_logical_and ||= operator('aten::logical_and')), this.handle, handleOf(other)));
   }
 
   /** aten::logical_or */
   logicalOr(other: Tensor): Tensor {
-    return wrap(engine().call((op_logical_or ||= operator('aten::logical_or')), this.handle, other.handle));
+    return wrap(engine().call((op_logical_or ||= operator('aten::logical_or')), this.handle, handleOf(other)));
   }
 
   /** aten::logical_not */
@@ -495,32 +495,32 @@ export abstract class TensorOps {
 
   /** aten::matmul */
   matmul(other: Tensor): Tensor {
-    return wrap(engine().call((op_matmul ||= operator('aten::matmul')), this.handle, other.handle));
+    return wrap(engine().call((op_matmul ||= operator('aten::matmul')), this.handle, handleOf(other)));
   }
 
   /** aten::mm */
   mm(mat2: Tensor): Tensor {
-    return wrap(engine().call((op_mm ||= operator('aten::mm')), this.handle, mat2.handle));
+    return wrap(engine().call((op_mm ||= operator('aten::mm')), this.handle, handleOf(mat2)));
   }
 
   /** aten::bmm */
   bmm(mat2: Tensor): Tensor {
-    return wrap(engine().call((op_bmm ||= operator('aten::bmm')), this.handle, mat2.handle));
+    return wrap(engine().call((op_bmm ||= operator('aten::bmm')), this.handle, handleOf(mat2)));
   }
 
   /** aten::addmm */
   addmm(mat1: Tensor, mat2: Tensor, options?: { beta?: number | undefined; alpha?: number | undefined }): Tensor {
-    return wrap(engine().call((op_addmm ||= operator('aten::addmm')), this.handle, mat1.handle, mat2.handle, options?.beta, options?.alpha));
+    return wrap(engine().call((op_addmm ||= operator('aten::addmm')), this.handle, handleOf(mat1), handleOf(mat2), options?.beta, options?.alpha));
   }
 
   /** aten::baddbmm */
   baddbmm(batch1: Tensor, batch2: Tensor, options?: { beta?: number | undefined; alpha?: number | undefined }): Tensor {
-    return wrap(engine().call((op_baddbmm ||= operator('aten::baddbmm')), this.handle, batch1.handle, batch2.handle, options?.beta, options?.alpha));
+    return wrap(engine().call((op_baddbmm ||= operator('aten::baddbmm')), this.handle, handleOf(batch1), handleOf(batch2), options?.beta, options?.alpha));
   }
 
   /** aten::dot */
   dot(tensor: Tensor): Tensor {
-    return wrap(engine().call((op_dot ||= operator('aten::dot')), this.handle, tensor.handle));
+    return wrap(engine().call((op_dot ||= operator('aten::dot')), this.handle, handleOf(tensor)));
   }
 
   /** aten::sum.dim_IntList */
@@ -665,7 +665,7 @@ export abstract class TensorOps {
 
   /** aten::expand_as */
   expandAs(other: Tensor): Tensor {
-    return wrap(engine().call((op_expand_as ||= operator('aten::expand_as')), this.handle, other.handle));
+    return wrap(engine().call((op_expand_as ||= operator('aten::expand_as')), this.handle, handleOf(other)));
   }
 
   /** aten::repeat */
@@ -750,42 +750,42 @@ export abstract class TensorOps {
 
   /** aten::view_as */
   viewAs(other: Tensor): Tensor {
-    return wrap(engine().call((op_view_as ||= operator('aten::view_as')), this.handle, other.handle));
+    return wrap(engine().call((op_view_as ||= operator('aten::view_as')), this.handle, handleOf(other)));
   }
 
   /** aten::index_select */
   indexSelect(dim: number, index: Tensor): Tensor {
-    return wrap(engine().call((op_index_select ||= operator('aten::index_select')), this.handle, dim, index.handle));
+    return wrap(engine().call((op_index_select ||= operator('aten::index_select')), this.handle, dim, handleOf(index)));
   }
 
   /** aten::gather */
   gather(dim: number, index: Tensor, options?: { sparseGrad?: boolean | undefined }): Tensor {
-    return wrap(engine().call((op_gather ||= operator('aten::gather')), this.handle, dim, index.handle, options?.sparseGrad));
+    return wrap(engine().call((op_gather ||= operator('aten::gather')), this.handle, dim, handleOf(index), options?.sparseGrad));
   }
 
   /** aten::scatter.src */
   scatter(dim: number, index: Tensor, src: Tensor): Tensor {
-    return wrap(engine().call((op_scatter_src ||= operator('aten::scatter.src')), this.handle, dim, index.handle, src.handle));
+    return wrap(engine().call((op_scatter_src ||= operator('aten::scatter.src')), this.handle, dim, handleOf(index), handleOf(src)));
   }
 
   /** aten::scatter.value */
   scatterValue(dim: number, index: Tensor, value: number): Tensor {
-    return wrap(engine().call((op_scatter_value ||= operator('aten::scatter.value')), this.handle, dim, index.handle, value));
+    return wrap(engine().call((op_scatter_value ||= operator('aten::scatter.value')), this.handle, dim, handleOf(index), value));
   }
 
   /** aten::scatter_add */
   scatterAdd(dim: number, index: Tensor, src: Tensor): Tensor {
-    return wrap(engine().call((op_scatter_add ||= operator('aten::scatter_add')), this.handle, dim, index.handle, src.handle));
+    return wrap(engine().call((op_scatter_add ||= operator('aten::scatter_add')), this.handle, dim, handleOf(index), handleOf(src)));
   }
 
   /** aten::masked_fill.Scalar */
   maskedFill(mask: Tensor, value: number): Tensor {
-    return wrap(engine().call((op_masked_fill_Scalar ||= operator('aten::masked_fill.Scalar')), this.handle, mask.handle, value));
+    return wrap(engine().call((op_masked_fill_Scalar ||= operator('aten::masked_fill.Scalar')), this.handle, handleOf(mask), value));
   }
 
   /** aten::masked_select */
   maskedSelect(mask: Tensor): Tensor {
-    return wrap(engine().call((op_masked_select ||= operator('aten::masked_select')), this.handle, mask.handle));
+    return wrap(engine().call((op_masked_select ||= operator('aten::masked_select')), this.handle, handleOf(mask)));
   }
 
   /** aten::index.Tensor */
@@ -795,12 +795,12 @@ export abstract class TensorOps {
 
   /** aten::index_add */
   indexAdd(dim: number, index: Tensor, source: Tensor, options?: { alpha?: number | undefined }): Tensor {
-    return wrap(engine().call((op_index_add ||= operator('aten::index_add')), this.handle, dim, index.handle, source.handle, options?.alpha));
+    return wrap(engine().call((op_index_add ||= operator('aten::index_add')), this.handle, dim, handleOf(index), handleOf(source), options?.alpha));
   }
 
   /** aten::index_copy */
   indexCopy(dim: number, index: Tensor, source: Tensor): Tensor {
-    return wrap(engine().call((op_index_copy ||= operator('aten::index_copy')), this.handle, dim, index.handle, source.handle));
+    return wrap(engine().call((op_index_copy ||= operator('aten::index_copy')), this.handle, dim, handleOf(index), handleOf(source)));
   }
 
   /** aten::softmax.int */
@@ -830,7 +830,7 @@ export abstract class TensorOps {
 
   /** aten::bincount */
   bincount(weights?: Tensor, minlength?: number): Tensor {
-    return wrap(engine().call((op_bincount ||= operator('aten::bincount')), this.handle, weights?.handle, minlength));
+    return wrap(engine().call((op_bincount ||= operator('aten::bincount')), this.handle, optionalHandle(weights), minlength));
   }
 
   /** aten::histc */
@@ -845,12 +845,12 @@ export abstract class TensorOps {
 
   /** aten::lerp.Scalar */
   lerp(end: Tensor, weight: number): Tensor {
-    return wrap(engine().call((op_lerp_Scalar ||= operator('aten::lerp.Scalar')), this.handle, end.handle, weight));
+    return wrap(engine().call((op_lerp_Scalar ||= operator('aten::lerp.Scalar')), this.handle, handleOf(end), weight));
   }
 
   /** aten::lerp.Tensor */
   lerpTensor(end: Tensor, weight: Tensor): Tensor {
-    return wrap(engine().call((op_lerp_Tensor ||= operator('aten::lerp.Tensor')), this.handle, end.handle, weight.handle));
+    return wrap(engine().call((op_lerp_Tensor ||= operator('aten::lerp.Tensor')), this.handle, handleOf(end), handleOf(weight)));
   }
 
   /** aten::bitwise_and.Tensor and aten::bitwise_and.Scalar */
@@ -858,7 +858,7 @@ export abstract class TensorOps {
     if (typeof other === 'number') {
     return wrap(engine().call((op_bitwise_and_Scalar ||= operator('aten::bitwise_and.Scalar')), this.handle, other));
     }
-    return wrap(engine().call((op_bitwise_and_Tensor ||= operator('aten::bitwise_and.Tensor')), this.handle, other.handle));
+    return wrap(engine().call((op_bitwise_and_Tensor ||= operator('aten::bitwise_and.Tensor')), this.handle, handleOf(other)));
   }
 
   /** aten::add_.Tensor and aten::add_.Scalar */
@@ -867,7 +867,7 @@ export abstract class TensorOps {
     engine().call((op_add__Scalar ||= operator('aten::add_.Scalar')), this.handle, other, options?.alpha);
     return this;
     }
-    engine().call((op_add__Tensor ||= operator('aten::add_.Tensor')), this.handle, other.handle, options?.alpha);
+    engine().call((op_add__Tensor ||= operator('aten::add_.Tensor')), this.handle, handleOf(other), options?.alpha);
     return this;
   }
 
@@ -877,7 +877,7 @@ export abstract class TensorOps {
     engine().call((op_sub__Scalar ||= operator('aten::sub_.Scalar')), this.handle, other, options?.alpha);
     return this;
     }
-    engine().call((op_sub__Tensor ||= operator('aten::sub_.Tensor')), this.handle, other.handle, options?.alpha);
+    engine().call((op_sub__Tensor ||= operator('aten::sub_.Tensor')), this.handle, handleOf(other), options?.alpha);
     return this;
   }
 
@@ -887,7 +887,7 @@ export abstract class TensorOps {
     engine().call((op_mul__Scalar ||= operator('aten::mul_.Scalar')), this.handle, other);
     return this;
     }
-    engine().call((op_mul__Tensor ||= operator('aten::mul_.Tensor')), this.handle, other.handle);
+    engine().call((op_mul__Tensor ||= operator('aten::mul_.Tensor')), this.handle, handleOf(other));
     return this;
   }
 
@@ -897,13 +897,13 @@ export abstract class TensorOps {
     engine().call((op_div__Scalar ||= operator('aten::div_.Scalar')), this.handle, other);
     return this;
     }
-    engine().call((op_div__Tensor ||= operator('aten::div_.Tensor')), this.handle, other.handle);
+    engine().call((op_div__Tensor ||= operator('aten::div_.Tensor')), this.handle, handleOf(other));
     return this;
   }
 
   /** aten::copy_ */
   copy_(src: Tensor, options?: { nonBlocking?: boolean | undefined }): this {
-    engine().call((op_copy_ ||= operator('aten::copy_')), this.handle, src.handle, options?.nonBlocking);
+    engine().call((op_copy_ ||= operator('aten::copy_')), this.handle, handleOf(src), options?.nonBlocking);
     return this;
   }
 
@@ -921,7 +921,7 @@ export abstract class TensorOps {
 
   /** aten::lerp_.Scalar */
   lerp_(end: Tensor, weight: number): this {
-    engine().call((op_lerp__Scalar ||= operator('aten::lerp_.Scalar')), this.handle, end.handle, weight);
+    engine().call((op_lerp__Scalar ||= operator('aten::lerp_.Scalar')), this.handle, handleOf(end), weight);
     return this;
   }
 
@@ -933,31 +933,31 @@ export abstract class TensorOps {
 
   /** aten::addcmul_ */
   addcmul_(tensor1: Tensor, tensor2: Tensor, options?: { value?: number | undefined }): this {
-    engine().call((op_addcmul_ ||= operator('aten::addcmul_')), this.handle, tensor1.handle, tensor2.handle, options?.value);
+    engine().call((op_addcmul_ ||= operator('aten::addcmul_')), this.handle, handleOf(tensor1), handleOf(tensor2), options?.value);
     return this;
   }
 
   /** aten::addcdiv_ */
   addcdiv_(tensor1: Tensor, tensor2: Tensor, options?: { value?: number | undefined }): this {
-    engine().call((op_addcdiv_ ||= operator('aten::addcdiv_')), this.handle, tensor1.handle, tensor2.handle, options?.value);
+    engine().call((op_addcdiv_ ||= operator('aten::addcdiv_')), this.handle, handleOf(tensor1), handleOf(tensor2), options?.value);
     return this;
   }
 
   /** aten::normal_ */
   normal_(mean?: number, std?: number, options?: { generator?: Generator | undefined }): this {
-    engine().call((op_normal_ ||= operator('aten::normal_')), this.handle, mean, std, options?.generator?.id);
+    engine().call((op_normal_ ||= operator('aten::normal_')), this.handle, mean, std, generatorId(options?.generator));
     return this;
   }
 
   /** aten::uniform_ */
   uniform_(from?: number, to?: number, options?: { generator?: Generator | undefined }): this {
-    engine().call((op_uniform_ ||= operator('aten::uniform_')), this.handle, from, to, options?.generator?.id);
+    engine().call((op_uniform_ ||= operator('aten::uniform_')), this.handle, from, to, generatorId(options?.generator));
     return this;
   }
 
   /** aten::index_copy_ */
   indexCopy_(dim: number, index: Tensor, source: Tensor): this {
-    engine().call((op_index_copy_ ||= operator('aten::index_copy_')), this.handle, dim, index.handle, source.handle);
+    engine().call((op_index_copy_ ||= operator('aten::index_copy_')), this.handle, dim, handleOf(index), handleOf(source));
     return this;
   }
 
@@ -987,7 +987,7 @@ export abstract class TensorOps {
 
   /** aten::masked_fill_.Scalar */
   maskedFill_(mask: Tensor, value: number): this {
-    engine().call((op_masked_fill__Scalar ||= operator('aten::masked_fill_.Scalar')), this.handle, mask.handle, value);
+    engine().call((op_masked_fill__Scalar ||= operator('aten::masked_fill_.Scalar')), this.handle, handleOf(mask), value);
     return this;
   }
 
@@ -1026,202 +1026,202 @@ export function stack(tensors: readonly Tensor[], dim?: number): Tensor {
 
 /** aten::where.self */
 export function whereSelf(condition: Tensor, self: Tensor, other: Tensor): Tensor {
-    return wrap(engine().call((op_where_self ||= operator('aten::where.self')), condition.handle, self.handle, other.handle));
+    return wrap(engine().call((op_where_self ||= operator('aten::where.self')), handleOf(condition), handleOf(self), handleOf(other)));
 }
 
 /** aten::outer */
 export function outer(self: Tensor, vec2: Tensor): Tensor {
-    return wrap(engine().call((op_outer ||= operator('aten::outer')), self.handle, vec2.handle));
+    return wrap(engine().call((op_outer ||= operator('aten::outer')), handleOf(self), handleOf(vec2)));
 }
 
 /** aten::linear */
 export function linear(input: Tensor, weight: Tensor, bias?: Tensor): Tensor {
-    return wrap(engine().call((op_linear ||= operator('aten::linear')), input.handle, weight.handle, bias?.handle));
+    return wrap(engine().call((op_linear ||= operator('aten::linear')), handleOf(input), handleOf(weight), optionalHandle(bias)));
 }
 
 /** aten::layer_norm */
 export function layerNorm(input: Tensor, normalizedShape: readonly number[], weight?: Tensor, bias?: Tensor, eps?: number): Tensor {
-    return wrap(engine().call((op_layer_norm ||= operator('aten::layer_norm')), input.handle, normalizedShape, weight?.handle, bias?.handle, eps));
+    return wrap(engine().call((op_layer_norm ||= operator('aten::layer_norm')), handleOf(input), normalizedShape, optionalHandle(weight), optionalHandle(bias), eps));
 }
 
 /** aten::group_norm */
 export function groupNorm(input: Tensor, numGroups: number, weight?: Tensor, bias?: Tensor, eps?: number): Tensor {
-    return wrap(engine().call((op_group_norm ||= operator('aten::group_norm')), input.handle, numGroups, weight?.handle, bias?.handle, eps));
+    return wrap(engine().call((op_group_norm ||= operator('aten::group_norm')), handleOf(input), numGroups, optionalHandle(weight), optionalHandle(bias), eps));
 }
 
 /** aten::gelu */
 export function gelu(self: Tensor, options?: { approximate?: string | undefined }): Tensor {
-    return wrap(engine().call((op_gelu ||= operator('aten::gelu')), self.handle, options?.approximate));
+    return wrap(engine().call((op_gelu ||= operator('aten::gelu')), handleOf(self), options?.approximate));
 }
 
 /** aten::silu */
 export function silu(self: Tensor): Tensor {
-    return wrap(engine().call((op_silu ||= operator('aten::silu')), self.handle));
+    return wrap(engine().call((op_silu ||= operator('aten::silu')), handleOf(self)));
 }
 
 /** aten::softplus */
 export function softplus(self: Tensor, beta?: number, threshold?: number): Tensor {
-    return wrap(engine().call((op_softplus ||= operator('aten::softplus')), self.handle, beta, threshold));
+    return wrap(engine().call((op_softplus ||= operator('aten::softplus')), handleOf(self), beta, threshold));
 }
 
 /** aten::leaky_relu */
 export function leakyRelu(self: Tensor, negativeSlope?: number): Tensor {
-    return wrap(engine().call((op_leaky_relu ||= operator('aten::leaky_relu')), self.handle, negativeSlope));
+    return wrap(engine().call((op_leaky_relu ||= operator('aten::leaky_relu')), handleOf(self), negativeSlope));
 }
 
 /** aten::mish */
 export function mish(self: Tensor): Tensor {
-    return wrap(engine().call((op_mish ||= operator('aten::mish')), self.handle));
+    return wrap(engine().call((op_mish ||= operator('aten::mish')), handleOf(self)));
 }
 
 /** aten::embedding */
 export function embedding(weight: Tensor, indices: Tensor, paddingIdx?: number, options?: { scaleGradByFreq?: boolean | undefined; sparse?: boolean | undefined }): Tensor {
-    return wrap(engine().call((op_embedding ||= operator('aten::embedding')), weight.handle, indices.handle, paddingIdx, options?.scaleGradByFreq, options?.sparse));
+    return wrap(engine().call((op_embedding ||= operator('aten::embedding')), handleOf(weight), handleOf(indices), paddingIdx, options?.scaleGradByFreq, options?.sparse));
 }
 
 /** aten::scaled_dot_product_attention */
 export function scaledDotProductAttention(query: Tensor, key: Tensor, value: Tensor, attnMask?: Tensor, dropoutP?: number, options?: { isCausal?: boolean | undefined; scale?: number | undefined; enableGqa?: boolean | undefined }): Tensor {
-    return wrap(engine().call((op_scaled_dot_product_attention ||= operator('aten::scaled_dot_product_attention')), query.handle, key.handle, value.handle, attnMask?.handle, dropoutP, options?.isCausal, options?.scale, options?.enableGqa));
+    return wrap(engine().call((op_scaled_dot_product_attention ||= operator('aten::scaled_dot_product_attention')), handleOf(query), handleOf(key), handleOf(value), optionalHandle(attnMask), dropoutP, options?.isCausal, options?.scale, options?.enableGqa));
 }
 
 /** aten::conv1d */
 export function conv1d(input: Tensor, weight: Tensor, bias?: Tensor, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, groups?: number): Tensor {
-    return wrap(engine().call((op_conv1d ||= operator('aten::conv1d')), input.handle, weight.handle, bias?.handle, stride, padding, dilation, groups));
+    return wrap(engine().call((op_conv1d ||= operator('aten::conv1d')), handleOf(input), handleOf(weight), optionalHandle(bias), stride, padding, dilation, groups));
 }
 
 /** aten::conv2d */
 export function conv2d(input: Tensor, weight: Tensor, bias?: Tensor, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, groups?: number): Tensor {
-    return wrap(engine().call((op_conv2d ||= operator('aten::conv2d')), input.handle, weight.handle, bias?.handle, stride, padding, dilation, groups));
+    return wrap(engine().call((op_conv2d ||= operator('aten::conv2d')), handleOf(input), handleOf(weight), optionalHandle(bias), stride, padding, dilation, groups));
 }
 
 /** aten::max_pool2d */
 export function maxPool2d(self: Tensor, kernelSize: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, dilation?: readonly number[] | number, options?: { ceilMode?: boolean | undefined }): Tensor {
-    return wrap(engine().call((op_max_pool2d ||= operator('aten::max_pool2d')), self.handle, kernelSize, stride, padding, dilation, options?.ceilMode));
+    return wrap(engine().call((op_max_pool2d ||= operator('aten::max_pool2d')), handleOf(self), kernelSize, stride, padding, dilation, options?.ceilMode));
 }
 
 /** aten::avg_pool2d */
 export function avgPool2d(self: Tensor, kernelSize: readonly number[] | number, stride?: readonly number[] | number, padding?: readonly number[] | number, divisorOverride?: number, options?: { ceilMode?: boolean | undefined; countIncludePad?: boolean | undefined }): Tensor {
-    return wrap(engine().call((op_avg_pool2d ||= operator('aten::avg_pool2d')), self.handle, kernelSize, stride, padding, options?.ceilMode, options?.countIncludePad, divisorOverride));
+    return wrap(engine().call((op_avg_pool2d ||= operator('aten::avg_pool2d')), handleOf(self), kernelSize, stride, padding, options?.ceilMode, options?.countIncludePad, divisorOverride));
 }
 
 /** aten::adaptive_avg_pool2d */
 export function adaptiveAvgPool2d(self: Tensor, outputSize: readonly number[] | number): Tensor {
-    return wrap(engine().call((op_adaptive_avg_pool2d ||= operator('aten::adaptive_avg_pool2d')), self.handle, outputSize));
+    return wrap(engine().call((op_adaptive_avg_pool2d ||= operator('aten::adaptive_avg_pool2d')), handleOf(self), outputSize));
 }
 
 /** aten::upsample_nearest2d */
 export function upsampleNearest2d(self: Tensor, outputSize: readonly number[] | number, scalesH?: number, scalesW?: number): Tensor {
-    return wrap(engine().call((op_upsample_nearest2d ||= operator('aten::upsample_nearest2d')), self.handle, outputSize, scalesH, scalesW));
+    return wrap(engine().call((op_upsample_nearest2d ||= operator('aten::upsample_nearest2d')), handleOf(self), outputSize, scalesH, scalesW));
 }
 
 /** aten::batch_norm */
 export function batchNorm(input: Tensor, weight: Tensor | undefined, bias: Tensor | undefined, runningMean: Tensor | undefined, runningVar: Tensor | undefined, momentum: number, eps: number, options: { training: boolean | undefined }): Tensor {
-    return wrap(engine().call((op_batch_norm ||= operator('aten::batch_norm')), input.handle, weight?.handle, bias?.handle, runningMean?.handle, runningVar?.handle, options?.training, momentum, eps));
+    return wrap(engine().call((op_batch_norm ||= operator('aten::batch_norm')), handleOf(input), optionalHandle(weight), optionalHandle(bias), optionalHandle(runningMean), optionalHandle(runningVar), options?.training, momentum, eps));
 }
 
 /** aten::cross_entropy_loss */
 export function crossEntropyLoss(self: Tensor, target: Tensor, weight?: Tensor, reduction?: number, ignoreIndex?: number, labelSmoothing?: number): Tensor {
-    return wrap(engine().call((op_cross_entropy_loss ||= operator('aten::cross_entropy_loss')), self.handle, target.handle, weight?.handle, reduction, ignoreIndex, labelSmoothing));
+    return wrap(engine().call((op_cross_entropy_loss ||= operator('aten::cross_entropy_loss')), handleOf(self), handleOf(target), optionalHandle(weight), reduction, ignoreIndex, labelSmoothing));
 }
 
 /** aten::one_hot */
 export function oneHot(self: Tensor, numClasses?: number): Tensor {
-    return wrap(engine().call((op_one_hot ||= operator('aten::one_hot')), self.handle, numClasses));
+    return wrap(engine().call((op_one_hot ||= operator('aten::one_hot')), handleOf(self), numClasses));
 }
 
 /** aten::cdist */
 export function cdist(x1: Tensor, x2: Tensor, p?: number, computeMode?: number): Tensor {
-    return wrap(engine().call((op_cdist ||= operator('aten::cdist')), x1.handle, x2.handle, p, computeMode));
+    return wrap(engine().call((op_cdist ||= operator('aten::cdist')), handleOf(x1), handleOf(x2), p, computeMode));
 }
 
 /** aten::linalg_vector_norm */
 export function linalgVectorNorm(self: Tensor, ord?: number, dim?: readonly number[] | number, options?: { keepdim?: boolean | undefined; dtype?: Dtype | undefined }): Tensor {
-    return wrap(engine().call((op_linalg_vector_norm ||= operator('aten::linalg_vector_norm')), self.handle, ord, dim, options?.keepdim, code(options?.dtype)));
+    return wrap(engine().call((op_linalg_vector_norm ||= operator('aten::linalg_vector_norm')), handleOf(self), ord, dim, options?.keepdim, code(options?.dtype)));
 }
 
 /** aten::linalg_eigh */
 export function linalgEigh(self: Tensor, UPLO?: string): [Tensor, Tensor] {
-    return wrapList(engine().call((op_linalg_eigh ||= operator('aten::linalg_eigh')), self.handle, UPLO)) as [Tensor, Tensor];
+    return wrapList(engine().call((op_linalg_eigh ||= operator('aten::linalg_eigh')), handleOf(self), UPLO)) as [Tensor, Tensor];
 }
 
 /** aten::linalg_eigvals */
 export function linalgEigvals(self: Tensor): Tensor {
-    return wrap(engine().call((op_linalg_eigvals ||= operator('aten::linalg_eigvals')), self.handle));
+    return wrap(engine().call((op_linalg_eigvals ||= operator('aten::linalg_eigvals')), handleOf(self)));
 }
 
 /** aten::linalg_eigvalsh */
 export function linalgEigvalsh(self: Tensor, UPLO?: string): Tensor {
-    return wrap(engine().call((op_linalg_eigvalsh ||= operator('aten::linalg_eigvalsh')), self.handle, UPLO));
+    return wrap(engine().call((op_linalg_eigvalsh ||= operator('aten::linalg_eigvalsh')), handleOf(self), UPLO));
 }
 
 /** aten::linalg_solve */
 export function linalgSolve(A: Tensor, B: Tensor, options?: { left?: boolean | undefined }): Tensor {
-    return wrap(engine().call((op_linalg_solve ||= operator('aten::linalg_solve')), A.handle, B.handle, options?.left));
+    return wrap(engine().call((op_linalg_solve ||= operator('aten::linalg_solve')), handleOf(A), handleOf(B), options?.left));
 }
 
 /** aten::linalg_svd */
 export function linalgSvd(A: Tensor, options?: { fullMatrices?: boolean | undefined; driver?: string | undefined }): [Tensor, Tensor, Tensor] {
-    return wrapList(engine().call((op_linalg_svd ||= operator('aten::linalg_svd')), A.handle, options?.fullMatrices, options?.driver)) as [Tensor, Tensor, Tensor];
+    return wrapList(engine().call((op_linalg_svd ||= operator('aten::linalg_svd')), handleOf(A), options?.fullMatrices, options?.driver)) as [Tensor, Tensor, Tensor];
 }
 
 /** aten::linalg_qr */
 export function linalgQr(A: Tensor, mode?: string): [Tensor, Tensor] {
-    return wrapList(engine().call((op_linalg_qr ||= operator('aten::linalg_qr')), A.handle, mode)) as [Tensor, Tensor];
+    return wrapList(engine().call((op_linalg_qr ||= operator('aten::linalg_qr')), handleOf(A), mode)) as [Tensor, Tensor];
 }
 
 /** aten::linalg_cholesky */
 export function linalgCholesky(self: Tensor, options?: { upper?: boolean | undefined }): Tensor {
-    return wrap(engine().call((op_linalg_cholesky ||= operator('aten::linalg_cholesky')), self.handle, options?.upper));
+    return wrap(engine().call((op_linalg_cholesky ||= operator('aten::linalg_cholesky')), handleOf(self), options?.upper));
 }
 
 /** aten::linalg_inv */
 export function linalgInv(A: Tensor): Tensor {
-    return wrap(engine().call((op_linalg_inv ||= operator('aten::linalg_inv')), A.handle));
+    return wrap(engine().call((op_linalg_inv ||= operator('aten::linalg_inv')), handleOf(A)));
 }
 
 /** aten::rms_norm */
 export function rmsNorm(input: Tensor, normalizedShape: readonly number[], weight?: Tensor, eps?: number): Tensor {
-    return wrap(engine().call((op_rms_norm ||= operator('aten::rms_norm')), input.handle, normalizedShape, weight?.handle, eps));
+    return wrap(engine().call((op_rms_norm ||= operator('aten::rms_norm')), handleOf(input), normalizedShape, optionalHandle(weight), eps));
 }
 
 /** aten::addcmul */
 export function addcmul(self: Tensor, tensor1: Tensor, tensor2: Tensor, options?: { value?: number | undefined }): Tensor {
-    return wrap(engine().call((op_addcmul ||= operator('aten::addcmul')), self.handle, tensor1.handle, tensor2.handle, options?.value));
+    return wrap(engine().call((op_addcmul ||= operator('aten::addcmul')), handleOf(self), handleOf(tensor1), handleOf(tensor2), options?.value));
 }
 
 /** aten::view_as_complex */
 export function viewAsComplex(self: Tensor): Tensor {
-    return wrap(engine().call((op_view_as_complex ||= operator('aten::view_as_complex')), self.handle));
+    return wrap(engine().call((op_view_as_complex ||= operator('aten::view_as_complex')), handleOf(self)));
 }
 
 /** aten::view_as_real */
 export function viewAsReal(self: Tensor): Tensor {
-    return wrap(engine().call((op_view_as_real ||= operator('aten::view_as_real')), self.handle));
+    return wrap(engine().call((op_view_as_real ||= operator('aten::view_as_real')), handleOf(self)));
 }
 
 /** aten::full_like */
 export function fullLike(self: Tensor, fillValue: number, options?: { dtype?: Dtype | undefined; device?: string | undefined }): Tensor {
-    return wrap(engine().call((op_full_like ||= operator('aten::full_like')), self.handle, fillValue, code(options?.dtype), undefined, options?.device));
+    return wrap(engine().call((op_full_like ||= operator('aten::full_like')), handleOf(self), fillValue, code(options?.dtype), undefined, options?.device));
 }
 
 /** aten::linalg_svdvals */
 export function linalgSvdvals(A: Tensor, options?: { driver?: string | undefined }): Tensor {
-    return wrap(engine().call((op_linalg_svdvals ||= operator('aten::linalg_svdvals')), A.handle, options?.driver));
+    return wrap(engine().call((op_linalg_svdvals ||= operator('aten::linalg_svdvals')), handleOf(A), options?.driver));
 }
 
 /** aten::im2col */
 export function im2col(self: Tensor, kernelSize: readonly number[] | number, dilation: readonly number[] | number, padding: readonly number[] | number, stride: readonly number[] | number): Tensor {
-    return wrap(engine().call((op_im2col ||= operator('aten::im2col')), self.handle, kernelSize, dilation, padding, stride));
+    return wrap(engine().call((op_im2col ||= operator('aten::im2col')), handleOf(self), kernelSize, dilation, padding, stride));
 }
 
 /** aten::hypot */
 export function hypot(self: Tensor, other: Tensor): Tensor {
-    return wrap(engine().call((op_hypot ||= operator('aten::hypot')), self.handle, other.handle));
+    return wrap(engine().call((op_hypot ||= operator('aten::hypot')), handleOf(self), handleOf(other)));
 }
 
 /** aten::real */
 export function real(self: Tensor): Tensor {
-    return wrap(engine().call((op_real ||= operator('aten::real')), self.handle));
+    return wrap(engine().call((op_real ||= operator('aten::real')), handleOf(self)));
 }
 
 /** aten::meshgrid.indexing */
@@ -1231,5 +1231,5 @@ export function meshgrid(tensors: readonly Tensor[], options: { indexing: string
 
 /** aten::trace */
 export function trace(self: Tensor): Tensor {
-    return wrap(engine().call((op_trace ||= operator('aten::trace')), self.handle));
+    return wrap(engine().call((op_trace ||= operator('aten::trace')), handleOf(self)));
 }

@@ -6,19 +6,19 @@ import type { CreateOptions } from './create.ts';
 import { dtypeCode } from './dtype.ts';
 import { engine } from './engine.ts';
 import { type Device, Tensor } from './tensor.ts';
-import { operator } from './wrap.ts';
+import { generatorId, handleOf, operator } from './wrap.ts';
 
 const net = new FinalizationRegistry<number>((id) => engine().generatorFree(id));
 
-/** A source of random numbers with a state of its own. */
+/** A source of random numbers with a state of its own (5 KB; freed when nothing refers to it, or by dispose()). */
 export class Generator {
-  /** Number in the engine's table; 0 is libtorch's default generator. */
-  readonly id: number;
+  /** Number in the engine's table; 0 is libtorch's default generator, -1 one that was disposed. */
+  id: number;
 
   constructor(seed: number, { device = 'cpu' }: { device?: Device } = {}) {
     checkSeed(seed);
     this.id = engine().generatorNew(seed, device);
-    net.register(this, this.id);
+    net.register(this, this.id, this);
   }
 
   /** Starts anew from a seed. */
@@ -35,13 +35,23 @@ export class Generator {
     return bytes;
   }
 
+  /** Goes on from what getState() gave. ArgumentError for anything that is not a state of this kind of generator. */
   setState(bytes: Uint8Array): void {
+    if (!(bytes instanceof Uint8Array)) throw new ArgumentError(expected('Generator.setState', 'a Uint8Array', bytes));
     const state = new Tensor(engine().fromArray(bytes, dtypeCode('u8'), [bytes.length]));
     try {
       engine().generatorSetState(this.id, state.handle);
     } finally {
       state.dispose();
     }
+  }
+
+  /** Frees it now; many short-lived ones need not wait for the garbage collector. Using it afterwards is a DisposedError. */
+  dispose(): void {
+    if (this.id <= 0) return;
+    net.unregister(this);
+    engine().generatorFree(this.id);
+    this.id = -1;
   }
 }
 
@@ -51,7 +61,7 @@ let standard: Generator | undefined;
 export function defaultGenerator(): Generator {
   if (standard === undefined) {
     standard = Object.create(Generator.prototype) as Generator;
-    Object.defineProperty(standard, 'id', { value: 0 });
+    standard.id = 0;
   }
   return standard;
 }
@@ -71,7 +81,7 @@ export function randn(
   shape: readonly number[],
   { generator, dtype = 'f32', device = 'cpu' }: RandomOptions = {},
 ): Tensor {
-  return draw('aten::randn.generator', [shape, generator?.id ?? 0, dtypeCode(dtype), undefined, device]);
+  return draw('aten::randn.generator', [shape, generatorId(generator), dtypeCode(dtype), undefined, device]);
 }
 
 /** Uniform numbers in [0, 1). */
@@ -79,7 +89,7 @@ export function rand(
   shape: readonly number[],
   { generator, dtype = 'f32', device = 'cpu' }: RandomOptions = {},
 ): Tensor {
-  return draw('aten::rand.generator', [shape, generator?.id ?? 0, dtypeCode(dtype), undefined, device]);
+  return draw('aten::rand.generator', [shape, generatorId(generator), dtypeCode(dtype), undefined, device]);
 }
 
 /** Whole numbers in [low, high), i64. */
@@ -93,7 +103,7 @@ export function randint(
     low,
     high,
     shape,
-    generator?.id ?? 0,
+    generatorId(generator),
     dtypeCode(dtype),
     undefined,
     device,
@@ -102,12 +112,12 @@ export function randint(
 
 /** A random permutation of 0, ..., n-1, i64. */
 export function randperm(n: number, { generator, dtype = 'i64', device = 'cpu' }: RandomOptions = {}): Tensor {
-  return draw('aten::randperm.generator', [n, generator?.id ?? 0, dtypeCode(dtype), undefined, device]);
+  return draw('aten::randperm.generator', [n, generatorId(generator), dtypeCode(dtype), undefined, device]);
 }
 
 /** 0 or 1 with the probabilities of `p`, in its dtype. */
 export function bernoulli(p: Tensor, { generator }: { generator?: Generator | undefined } = {}): Tensor {
-  return draw('aten::bernoulli', [p.handle, generator?.id ?? 0]);
+  return draw('aten::bernoulli', [handleOf(p), generatorId(generator)]);
 }
 
 /** `count` indices a row, drawn with the weights of `p` [N] or [B, N]; i64. */
@@ -116,7 +126,7 @@ export function multinomial(
   count: number,
   { replacement = false, generator }: { replacement?: boolean; generator?: Generator | undefined } = {},
 ): Tensor {
-  return draw('aten::multinomial', [p.handle, count, replacement, generator?.id ?? 0]);
+  return draw('aten::multinomial', [handleOf(p), count, replacement, generatorId(generator)]);
 }
 
 function draw(name: string, args: unknown[]): Tensor {

@@ -6,6 +6,8 @@ import { ArgumentError } from '../util/errors.ts';
 import { engine, freeList } from './engine.ts';
 import type { Tensor } from './tensor.ts';
 
+const NONE: readonly Tensor[] = [];
+
 let current: Tensor[] | undefined;
 
 const net = new FinalizationRegistry<number>((handle) => engine().free(handle));
@@ -35,36 +37,36 @@ export function tidy<T>(fn: () => T): T {
   const outer = current;
   const mine: Tensor[] = [];
   current = mine;
-  let result: T;
+  let returned: readonly Tensor[] = [];
   try {
-    result = fn();
-    if (result instanceof Promise) {
-      result.catch(() => {});
+    const result = fn();
+    if (isThenable(result)) {
+      Promise.resolve(result).catch(() => {});
       throw new ArgumentError(
-        expected('tidy', 'a synchronous callback', 'one that returns a promise', 'Await outside of tidy().'),
+        'tidy: expected a synchronous callback, received one that returns a promise. Await outside of tidy().',
       );
     }
-    markReturned(result, true);
-  } catch (error) {
+    returned = tensorsIn(result);
+    for (const tensor of returned) tensor.returned = true;
+    return result;
+  } finally {
     current = outer;
     sweep(mine, outer);
-    throw error;
+    for (const tensor of returned) tensor.returned = false;
   }
-  current = outer;
-  sweep(mine, outer);
-  markReturned(result, false);
-  return result;
 }
 
 /** Takes a tensor out of every scope: its owner disposes it. Returns the tensor. */
 export function keep<T extends Tensor>(tensor: T): T {
+  if (typeof tensor !== 'object' || tensor === null || !isTensor(tensor))
+    throw new ArgumentError(expected('keep', 'a Tensor', tensor));
   tensor.kept = true;
   return tensor;
 }
 
 /** Frees the tensors of a plain structure (a tensor, or arrays, Maps and plain objects of them). */
 export function dispose(tree: unknown): void {
-  visit(tree, (tensor) => tensor.dispose());
+  for (const tensor of tensorsIn(tree)) tensor.dispose();
 }
 
 function sweep(mine: Tensor[], outer: Tensor[] | undefined): void {
@@ -87,21 +89,35 @@ function sweep(mine: Tensor[], outer: Tensor[] | undefined): void {
   if (n > 0) engine().freeListed(n);
 }
 
-function markReturned(tree: unknown, on: boolean): void {
-  visit(tree, (tensor) => {
-    tensor.returned = on;
-  });
+/** The tensors of a plain structure: arrays, Maps and plain objects, to any depth and also in a circle. */
+function tensorsIn(tree: unknown): readonly Tensor[] {
+  if (tree === null || typeof tree !== 'object') return NONE;
+  if (isTensor(tree)) return [tree];
+  const found: Tensor[] = [];
+  const seen = new Set<object>();
+  const waiting: unknown[] = [tree];
+  while (waiting.length > 0) {
+    const value = waiting.pop();
+    if (value === null || typeof value !== 'object') continue;
+    if (isTensor(value)) {
+      found.push(value);
+      continue;
+    }
+    if (seen.has(value)) continue;
+    seen.add(value);
+    if (Array.isArray(value) || value instanceof Map) {
+      for (const item of value.values()) if (typeof item === 'object') waiting.push(item);
+      continue;
+    }
+    const prototype = Object.getPrototypeOf(value);
+    if (prototype !== Object.prototype && prototype !== null) continue;
+    for (const item of Object.values(value)) if (typeof item === 'object') waiting.push(item);
+  }
+  return found;
 }
 
-function visit(tree: unknown, f: (tensor: Tensor) => void): void {
-  if (tree === null || typeof tree !== 'object') return;
-  if (isTensor(tree)) f(tree);
-  else if (Array.isArray(tree)) for (const item of tree) visit(item, f);
-  else if (tree instanceof Map) for (const item of tree.values()) visit(item, f);
-  else {
-    const prototype = Object.getPrototypeOf(tree);
-    if (prototype === Object.prototype || prototype === null) for (const item of Object.values(tree)) visit(item, f);
-  }
+function isThenable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
 function isTensor(value: object): value is Tensor {

@@ -1,13 +1,13 @@
 // class Tensor: a handle into the engine's slot table, with what it is (shape, dtype, device) read on first use.
 // Operators are inherited from the generated TensorOps; memory belongs to scopes (scope.ts).
 import { expected } from '../util/check.ts';
-import { ShapeError } from '../util/errors.ts';
+import { ArgumentError, NativeError, ShapeError } from '../util/errors.ts';
 import { format } from './display.ts';
-import { type Dtype, dtypeCode, dtypeName, isFloating } from './dtype.ts';
+import { type Dtype, dtypeBytes, dtypeCode, dtypeName, isFloating } from './dtype.ts';
 import { engine } from './engine.ts';
 import { TensorOps } from './ops_generated.ts';
 import { adopt, forget } from './scope.ts';
-import { operator, setTensorFactory } from './wrap.ts';
+import { handleOf, operator, setTensorFactory } from './wrap.ts';
 
 export type Device = 'cpu' | `cuda:${number}`;
 
@@ -17,6 +17,15 @@ type Tuple<N extends number, T extends number[] = []> = number extends N
   : T['length'] extends N
     ? T
     : Tuple<N, [...T, number]>;
+
+const ARRAYS = {
+  f32: Float32Array,
+  f64: Float64Array,
+  i64: BigInt64Array,
+  i32: Int32Array,
+  u8: Uint8Array,
+  bool: Uint8Array,
+};
 
 let toCopy = 0;
 let contiguousId = 0;
@@ -64,7 +73,7 @@ export class Tensor extends TensorOps {
 
   /** Size of one dimension; negative counts from the end. */
   size(dim: number): number {
-    const n = this.shape.at(dim);
+    const n = Number.isInteger(dim) ? this.shape.at(dim) : undefined;
     if (n === undefined)
       throw new ShapeError(expected('size', `a dimension of a tensor of shape [${this.shape}]`, dim));
     return n;
@@ -97,8 +106,9 @@ export class Tensor extends TensorOps {
     return handle === 0 ? undefined : new Tensor(handle);
   }
 
+  /** Replaces the gradient; it must be of this tensor's shape, dtype and device (ArgumentError). */
   setGrad(gradient: Tensor | undefined): void {
-    engine().setGrad(this.handle, gradient?.handle ?? 0);
+    engine().setGrad(this.handle, gradient === undefined ? 0 : handleOf(gradient));
   }
 
   /** The one element as a number. Waits for the device. */
@@ -115,26 +125,36 @@ export class Tensor extends TensorOps {
       wide.dispose();
       return out;
     }
-    const bytes = engine().toArrayBuffer(this.handle);
-    if (dtype === 'f32') return new Float32Array(bytes);
-    if (dtype === 'f64') return new Float64Array(bytes);
-    if (dtype === 'i64') return new BigInt64Array(bytes);
-    if (dtype === 'i32') return new Int32Array(bytes);
-    return new Uint8Array(bytes);
+    return this.#read<ReturnType<Tensor['toArray']>>(ARRAYS[dtype], this.numel);
   }
 
   /** The raw bytes of the elements, row-major, whatever the dtype. Waits for the device. */
   toBytes(): Uint8Array {
-    return new Uint8Array(engine().toArrayBuffer(this.handle));
+    return this.#read(Uint8Array, this.numel * dtypeBytes(this.dtype));
+  }
+
+  #read<A extends ArrayBufferView>(Kind: new (length: number) => A, length: number): A {
+    let out: A;
+    try {
+      out = new Kind(length);
+    } catch (cause) {
+      const most = 'a tensor that fits into one typed array';
+      throw new NativeError(expected('toArray', most, [...this.shape], 'Take it in parts with narrow().'), { cause });
+    }
+    engine().read(this.handle, out);
+    return out;
   }
 
   /** The elements as plain numbers, flat. Waits for the device. */
   toNumbers(): number[] {
-    return Array.from(this.toArray() as ArrayLike<number | bigint>, Number);
+    const array = this.toArray();
+    return array instanceof BigInt64Array ? Array.from(array, Number) : Array.from(array);
   }
 
   /** Another dtype or device; itself (a new handle to the same memory) when nothing changes. */
   to(target: Dtype | { dtype?: Dtype | undefined; device?: Device | undefined }): Tensor {
+    if (target === null || (typeof target !== 'object' && typeof target !== 'string'))
+      throw new ArgumentError(expected('to', 'a dtype or { dtype, device }', target));
     const { dtype, device } = typeof target === 'string' ? { dtype: target, device: undefined } : target;
     const code = dtype === undefined ? undefined : dtypeCode(dtype);
     if (device === undefined && code !== undefined) {
@@ -157,7 +177,7 @@ export class Tensor extends TensorOps {
 
   /** True when both tensors look at the same memory. */
   sharesMemory(other: Tensor): boolean {
-    return engine().sharesMemory(this.handle, other.handle);
+    return engine().sharesMemory(this.handle, handleOf(other));
   }
 
   /** Frees the tensor. A second call does nothing; any other use is a DisposedError. */
