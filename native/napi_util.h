@@ -4,7 +4,7 @@
 
 #include <node_api.h>
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <string>
 #include <vector>

@@ -1,7 +1,7 @@
 // Random number generators by number: 0 is libtorch's default CPU generator, others are made by generatorNew.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Generator.h>
 #include <node_api.h>
 
 namespace rae {

@@ -2,7 +2,7 @@
 // free is an error that says so. Wrapped objects would cost two to three times as much a call.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 

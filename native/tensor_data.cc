@@ -4,6 +4,9 @@
 #include "napi_util.h"
 #include "slots.h"
 
+#include <ATen/EmptyTensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 
 #include <fcntl.h>
