@@ -1,16 +1,23 @@
 // Models from a configuration: the RAE of stage 1 and the network of stage 2, with random weights or with those of files.
 
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { DecoderConfig, RunConfig } from '../config/index.ts';
-import { loadSafetensors } from '../io/safetensors.ts';
 import { Decoder, type DecoderOptions } from '../models/decoder.ts';
 import type { Encoder } from '../models/encoders/index.ts';
 import { Rae } from '../models/rae.ts';
 import { createStage2, type Stage2Model } from '../models/stage2.ts';
 import { skipInit } from '../nn/index.ts';
-import { dispose, type Generator, type Tensor } from '../tensor/index.ts';
+import type { Generator } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
-import { ConfigError } from '../util/errors.ts';
-import { loadDecoderState } from '../weights/index.ts';
+import { ConfigError, DataError } from '../util/errors.ts';
+import { decoderOptions, loadDecoderState, stripWrappers } from '../weights/index.ts';
+import { withTensors, withWeights } from './tensors.ts';
+
+export interface WeightsChoice {
+  /** Of a training checkpoint with both: the trained weights instead of their average. */
+  raw?: boolean | undefined;
+}
 
 /** The decoder sizes of the paper by the names of the reference's configuration folders (spec 4). */
 const DECODER_SIZES: Readonly<Record<string, DecoderConfig>> = {
@@ -36,13 +43,13 @@ export function buildRae(
   });
 }
 
-/** The same with weights from a file (a decoder's flat state dict), in evaluation mode; statistics are optional. */
+/** The same with weights from a file (a decoder's state dict, or a whole RAE's), in evaluation mode; statistics are optional. */
 export function loadRae(
   config: RunConfig,
-  { encoder, decoder, stats }: { encoder: Encoder; decoder: string; stats?: string | undefined },
+  { encoder, decoder, stats, raw }: { encoder: Encoder; decoder: string; stats?: string | undefined } & WeightsChoice,
 ): Rae {
   const rae = skipInit(() => buildRae(config, { encoder }));
-  withTensors(decoder, (state) => loadDecoderState(rae.decoder, state));
+  withWeights(decoder, { raw }, (state) => loadDecoderState(rae.decoder, state));
   if (stats !== undefined) loadStatistics(rae, stats);
   rae.requiresGrad_(false);
   return rae.eval();
@@ -50,26 +57,20 @@ export function loadRae(
 
 /** Gives an RAE the latent statistics of a file with `mean` (may be missing) and `var`. */
 export function loadStatistics(rae: Rae, path: string): void {
-  withTensors(path, (state) => {
-    const variance = state.get('var');
+  withTensors(path, (tensors) => {
+    const variance = tensors.get('var');
     if (variance === undefined) {
-      throw new ConfigError(
-        expected(
-          `statistics '${path}'`,
-          "the tensors 'mean' and 'var'",
-          [...state.keys()],
-          'Make them with `rae stats`.',
-        ),
-      );
+      const what = "the tensors 'mean' and 'var'";
+      throw new DataError(expected(`statistics '${path}'`, what, [...tensors.keys()], 'Make them with `rae stats`.'));
     }
-    rae.setStatistics({ mean: state.get('mean'), variance });
+    rae.setStatistics({ mean: tensors.get('mean'), variance });
   });
 }
 
 /** The network of stage 2 with the weights of a file, in evaluation mode. */
-export function loadGenerator(config: RunConfig, path: string): Stage2Model {
+export function loadGenerator(config: RunConfig, path: string, choice: WeightsChoice = {}): Stage2Model {
   const model = skipInit(() => createStage2(stage2Of(config)));
-  withTensors(path, (state) => model.loadStateDict(state));
+  withWeights(path, choice, (state) => model.loadStateDict(stripWrappers(state)));
   model.requiresGrad_(false);
   return model.eval();
 }
@@ -86,30 +87,26 @@ export function stage2Of(config: RunConfig): NonNullable<RunConfig['stage_2']> {
 
 function decoderSizes(config: RunConfig, encoder: Encoder): DecoderOptions {
   const { decoder_config, decoder_config_path, decoder_patch_size, encoder_input_size } = config.stage_1.params;
-  const name = Object.keys(DECODER_SIZES).find((known) =>
-    new RegExp(`(^|[/_-])${known}$`, 'i').test(decoder_config_path),
-  );
-  const sizes = decoder_config ?? (name === undefined ? undefined : DECODER_SIZES[name]);
-  if (sizes === undefined) {
-    throw new ConfigError(
-      expected(
-        'stage_1.params.decoder_config_path',
-        `one of ${Object.keys(DECODER_SIZES).join(', ')}`,
-        decoder_config_path,
-        'Or give the sizes in stage_1.params.decoder_config.',
-      ),
-    );
-  }
-  return {
+  const set = {
     channels: encoder.width,
-    width: sizes.decoder_hidden_size,
-    depth: sizes.decoder_num_hidden_layers,
-    heads: sizes.decoder_num_attention_heads,
-    hidden: sizes.decoder_intermediate_size,
-    eps: sizes.layer_norm_eps,
     patch: decoder_patch_size,
     tokens: (encoder_input_size / encoder.patch) ** 2,
   };
+  if (decoder_config) return decoderOptions({ ...decoder_config }, set);
+  const file = join(decoder_config_path, 'config.json');
+  if (existsSync(file)) return decoderOptions(JSON.parse(readFileSync(file, 'utf8')), set);
+  const name = Object.keys(DECODER_SIZES).find((known) =>
+    new RegExp(`(^|[/_-])${known}$`, 'i').test(decoder_config_path),
+  );
+  if (name !== undefined) return decoderOptions({ ...DECODER_SIZES[name] }, set);
+  throw new ConfigError(
+    expected(
+      'stage_1.params.decoder_config_path',
+      `a folder with config.json, or one of ${Object.keys(DECODER_SIZES).join(', ')}`,
+      decoder_config_path,
+      'Or give the sizes in stage_1.params.decoder_config.',
+    ),
+  );
 }
 
 function sizes(width: number, depth: number, heads: number, hidden: number): DecoderConfig {
@@ -120,13 +117,4 @@ function sizes(width: number, depth: number, heads: number, hidden: number): Dec
     decoder_intermediate_size: hidden,
     layer_norm_eps: 1e-12,
   };
-}
-
-function withTensors(path: string, use: (state: Map<string, Tensor>) => void): void {
-  const state = loadSafetensors(path);
-  try {
-    use(state);
-  } finally {
-    dispose(state);
-  }
 }

@@ -1,6 +1,7 @@
-// Pictures from noise: labels and a seed in, latents or pictures out.
-// Noise is keyed by (seed, index of the picture) and the network runs at a fixed internal batch, the last one padded, so that picture
-// i is the same whatever how many are made around it, in whatever batches, before or after an interruption (design, section 6).
+// Pictures from noise: labels and a seed in, latents out.
+// Noise and label belong to the index of a picture, and the network runs at a fixed batch whose places belong to indices too; places
+// beyond the last picture are filled with the pictures that would follow. So picture i is the same bit for bit whatever how many are
+// made, in whatever portions, before or after an interruption (design, section 6).
 
 import type { RunConfig } from '../config/index.ts';
 import {
@@ -16,9 +17,12 @@ import {
   toVelocity,
 } from '../diffusion/index.ts';
 import type { Stage2Model } from '../models/stage2.ts';
-import { autocast, full, Generator, noGrad, randn, stack, type Tensor, tensor, tidy } from '../tensor/index.ts';
+import { autocast, cat, full, noGrad, stack, type Tensor, tensor, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ArgumentError, ConfigError } from '../util/errors.ts';
+import { networkBatch, type Precision } from './batches.ts';
+import type { LabelOf } from './labels.ts';
+import { keyedNoise } from './noise.ts';
 
 export interface SamplingOptions {
   /** torchdiffeq's names and ours (`samplers`). */
@@ -28,63 +32,82 @@ export interface SamplingOptions {
   end: 'reference' | 'zero';
   guidance: Guidance;
   seed: number;
-  /** Index of the first picture; noise depends on it. */
-  firstIndex?: number;
-  /** Starting noise of every picture [N, C, h, w] instead of drawn. */
+  /** Starting noise [N, C, h, w] of pictures 0 to N - 1, instead of drawn. */
   noise?: Tensor | undefined;
-  /** Pictures the network sees at once. Results depend on its last bits, so it is fixed and recorded. */
-  batch: number;
-  precision?: 'fp32' | 'bf16';
-  onStep?: (done: { picture: number; step: number; of: number }) => void;
+  /** Samples the network is given at once; by default what suits its size. Other sizes change last bits. */
+  batch?: number | undefined;
+  precision?: Precision | undefined;
+  /** Tolerances of adaptive samplers. */
+  rtol?: number | undefined;
+  atol?: number | undefined;
+  /** After every step of every batch; throw from it to stop. */
+  onStep?: ((done: { index: number; step: number; of: number }) => void) | undefined;
 }
 
-export interface Sampled {
-  /** Latents [N, C, h, w], normalised by the statistics. */
+export interface SampledBatch {
+  /** Index of its first picture. */
+  index: number;
+  labels: number[];
+  /** Latents [n, C, h, w], normalised by the statistics. The caller frees them. */
   latents: Tensor;
-  /** How often the network was asked for a velocity, for one batch. */
+  /** How often the network was asked for a velocity. */
   evaluations: number;
 }
 
-/** Samples one latent for each label. Throws ArgumentError for labels outside of the model's classes. */
+/** Samples pictures `first` to `first + num - 1`, one batch at a time. Throws ArgumentError for labels outside of the model's classes. */
+export function* generateBatches(
+  config: RunConfig,
+  model: Stage2Model,
+  labelOf: LabelOf,
+  { first = 0, num, ...options }: SamplingOptions & { first?: number | undefined; num: number },
+): Generator<SampledBatch> {
+  const batch = options.batch ?? networkBatch(tokensOf(model));
+  const times = samplingTimes(config, options);
+  const end = first + num;
+  for (let start = first - (first % batch); start < end; start += batch) {
+    const from = Math.max(first, start);
+    const count = Math.min(end, start + batch) - from;
+    const labels = Array.from({ length: batch }, (_, i) => checkLabel(config, labelOf(start + i)));
+    let evaluations = 0;
+    const latents = noGrad(() =>
+      tidy(() => {
+        const noise = stack(labels.map((_, i) => noiseOf(model, start + i, options)));
+        const y = tensor(labels, { dtype: 'i64' });
+        const velocity = guidedVelocity(labelled(config, model, options.precision), y, options.guidance);
+        const run = sampleOde(options.method, velocity, noise, {
+          times,
+          onStep: ({ step, of }) => options.onStep?.({ index: from, step, of }),
+          ...(options.rtol !== undefined && { rtol: options.rtol }),
+          ...(options.atol !== undefined && { atol: options.atol }),
+        });
+        evaluations = run.evaluations;
+        return run.x.narrow(0, from - start, count).clone();
+      }),
+    );
+    yield { index: from, labels: labels.slice(from - start, from - start + count), latents, evaluations };
+  }
+}
+
+/** One latent [C, h, w] for each label, all at once: [N, C, h, w]. */
 export function generateLatents(
   config: RunConfig,
   model: Stage2Model,
   labels: readonly number[],
   options: SamplingOptions,
-): Sampled {
-  checkLabels(config, labels);
-  const { batch, seed, firstIndex = 0 } = options;
-  const shape: [number, number, number] = [model.inChannels, ...model.inputSize];
-  const times = samplingTimes(config, options);
-  let evaluations = 0;
-  const latents = noGrad(() =>
-    tidy(() => {
-      const parts: Tensor[] = [];
-      for (let at = 0; at < labels.length; at += batch) {
-        const count = Math.min(batch, labels.length - at);
-        const padded = Array.from({ length: batch }, (_, i) => labels[at + Math.min(i, count - 1)]!);
-        const noise = stack(
-          padded.map((_, i) => {
-            const index = at + Math.min(i, count - 1);
-            return options.noise ? options.noise.select(0, index) : keyedNoise(shape, seed, firstIndex + index);
-          }),
-        );
-        const part = tidy(() => {
-          const y = tensor(padded, { dtype: 'i64' });
-          const velocity = guidedVelocity(labelled(config, model, options.precision), y, options.guidance);
-          const run = sampleOde(options.method, velocity, noise, {
-            times,
-            onStep: ({ step, of }) => options.onStep?.({ picture: at, step, of }),
-          });
-          evaluations = run.evaluations;
-          return run.x.narrow(0, 0, count);
-        });
-        parts.push(part);
-      }
-      return parts.length === 1 ? parts[0]!.clone() : stackRows(parts);
-    }),
-  );
-  return { latents, evaluations };
+): { latents: Tensor; evaluations: number } {
+  if (labels.length === 0) throw new ArgumentError(expected('generateLatents', 'at least one label', 'none'));
+  return tidy(() => {
+    const labelOf: LabelOf = (index) => labels[index % labels.length]!;
+    const batches = [...generateBatches(config, model, labelOf, { ...options, num: labels.length })];
+    const evaluations = batches[0]!.evaluations;
+    return {
+      latents: cat(
+        batches.map(({ latents }) => latents),
+        0,
+      ),
+      evaluations,
+    };
+  });
 }
 
 /** The grid of times of a configuration's transport: shifted by the latent's dimension. */
@@ -95,14 +118,14 @@ export function samplingTimes(config: RunConfig, { steps, end }: Pick<SamplingOp
   return end === 'zero' ? gridToZero(steps, { shift, interval }) : referenceGrid(steps, { shift, interval });
 }
 
-/** The sampler of a configuration as options: its method, number of steps and where it ends. */
-export function samplerOf({ sampler }: RunConfig): Pick<SamplingOptions, 'method' | 'steps' | 'end'> {
+/** The sampler of a configuration as options: its method, number of steps, where it ends, tolerances. */
+export function samplerOf({ sampler }: RunConfig): Pick<SamplingOptions, 'method' | 'steps' | 'end' | 'rtol' | 'atol'> {
   if (sampler.mode !== 'ODE') {
-    throw new ConfigError(
-      expected('sampler.mode', "'ODE' for generating pictures", sampler.mode, 'Use an ODE sampler.'),
-    );
+    const next = 'Choose an ODE sampler, such as euler with 50 steps.';
+    throw new ConfigError(expected('sampler.mode', "'ODE' for generating pictures", sampler.mode, next));
   }
-  return { method: sampler.params.sampling_method, steps: sampler.params.num_steps, end: sampler.end };
+  const { sampling_method, num_steps, rtol, atol } = sampler.params;
+  return { method: sampling_method, steps: num_steps, end: sampler.end, rtol, atol };
 }
 
 /** The guidance of a configuration: none where its scale is 1, autoguidance only with a `guide` network given. */
@@ -115,13 +138,8 @@ export function guidanceOf(config: RunConfig, model: Stage2Model, guide?: Labell
     throw new ConfigError(expected('guidance', 'a guide network for autoguidance', 'none', 'Give one with --guide.'));
   }
   if (model.nullLabel === undefined) {
-    throw new ConfigError(
-      expected(
-        'guidance',
-        'a model trained with label dropout for classifier-free guidance',
-        'one without a null label',
-      ),
-    );
+    const what = 'a model trained with label dropout for classifier-free guidance';
+    throw new ConfigError(expected('guidance', what, 'one without a null label'));
   }
   return { cfg: { ...term, nullLabel: model.nullLabel } };
 }
@@ -136,13 +154,8 @@ export function shiftOf({ misc }: RunConfig): number {
   return dimensionShift(misc.time_dist_shift_dim, misc.time_dist_shift_base);
 }
 
-/** Standard normal noise of one picture, the same for the same seed and index on every machine's CPU. */
-export function keyedNoise(shape: readonly number[], seed: number, index: number): Tensor {
-  return randn(shape, { generator: new Generator(mix(seed, index)) });
-}
-
 /** A model as the samplers want it: its prediction turned into a velocity, one time for the whole batch, under autocast for bf16. */
-export function labelled(config: RunConfig, model: Stage2Model, precision: 'fp32' | 'bf16' = 'fp32'): LabelledVelocity {
+export function labelled(config: RunConfig, model: Stage2Model, precision: Precision = 'fp32'): LabelledVelocity {
   const { path_type, prediction } = config.transport.params;
   const path = pathNamed(path_type);
   return (x, t, y) => {
@@ -152,45 +165,18 @@ export function labelled(config: RunConfig, model: Stage2Model, precision: 'fp32
   };
 }
 
-/** Repeats the labels asked for: a number, a list, 'all' (every class in turn) or 'random'. */
-export function chooseLabels(
-  config: RunConfig,
-  wanted: 'all' | 'random' | readonly number[],
-  { num, seed }: { num: number; seed: number },
-): number[] {
-  const classes = config.misc.num_classes;
-  if (wanted === 'random') {
-    const generator = new Generator(mix(seed, 0x5eed));
-    return tidy(() =>
-      tensor(Array.from({ length: num }, () => 0))
-        .uniform_(0, classes, { generator })
-        .floor()
-        .clamp(0, classes - 1)
-        .toNumbers(),
-    );
-  }
-  const cycle = wanted === 'all' ? Array.from({ length: classes }, (_, i) => i) : wanted;
-  return Array.from({ length: num }, (_, i) => cycle[i % cycle.length]!);
+/** Tokens of one latent, if patches are single positions (as in every published model). */
+export function tokensOf({ inputSize: [height, width] }: Stage2Model): number {
+  return height * width;
 }
 
-function checkLabels({ misc }: RunConfig, labels: readonly number[]): void {
-  const bad = labels.find((label) => !Number.isInteger(label) || label < 0 || label >= misc.num_classes);
-  if (bad !== undefined || labels.length === 0) {
-    throw new ArgumentError(expected('labels', `classes from 0 to ${misc.num_classes - 1}`, bad ?? 'none'));
-  }
+/** Given noise ends somewhere; places beyond it repeat its last. */
+function noiseOf(model: Stage2Model, index: number, { noise, seed }: SamplingOptions): Tensor {
+  if (noise) return noise.select(0, Math.min(index, noise.size(0) - 1)).to('f32');
+  return keyedNoise([model.inChannels, ...model.inputSize], seed, index);
 }
 
-function stackRows(parts: Tensor[]): Tensor {
-  return stack(parts.flatMap((part) => part.unbind(0)));
-}
-
-/**
- * A 32-bit seed (all that mt19937 takes) of a seed and an index: for one seed a bijection of the index, so that no two pictures share
- * their noise (the finaliser of MurmurHash3).
- */
-function mix(seed: number, index: number): number {
-  let x = (Math.imul(seed, 0x9e3779b9) + index) >>> 0;
-  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
-  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
-  return (x ^ (x >>> 16)) >>> 0;
+function checkLabel({ misc }: RunConfig, label: number): number {
+  if (Number.isInteger(label) && label >= 0 && label < misc.num_classes) return label;
+  throw new ArgumentError(expected('labels', `classes from 0 to ${misc.num_classes - 1}`, label));
 }

@@ -1,12 +1,16 @@
-// Where the parts of a model lie. A model is a run directory, or a folder with the same files and no checkpoints (assets/ is one):
-//   config.yaml   encoder.safetensors   decoder.safetensors   stats.safetensors   dit.safetensors   classes.json
-// or a configuration file whose own paths name the parts, as the reference's do.
+// Where the parts of a model lie. A model is named by
+//   a run directory, or a folder with the same files and no checkpoints (assets/ is one):
+//     config.yaml  rae.yaml  encoder.safetensors  decoder.safetensors  stats.safetensors  dit.safetensors  classes.json
+//   one of a run's checkpoints (RUN/checkpoints/step-0001000), or a file of weights in either;
+//   a configuration file whose own paths name the parts, as the reference's do (looked up as they are, then beside it);
+//   `embedded`, the shipped model.
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadConfig, type RunConfig } from '../config/index.ts';
 import { latestCheckpoint } from '../runs/index.ts';
+import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 
 /** The folder of the shipped model: encoder, decoder, statistics and generator of the embedded set. */
@@ -14,6 +18,8 @@ export const EMBEDDED = fileURLToPath(new URL('../../assets/', import.meta.url))
 
 export interface ModelParts {
   config: RunConfig;
+  /** The configuration of the RAE: what a stage-2 run was built on, else the same. */
+  raeConfig: RunConfig;
   /** A file or folder that loadEncoder takes. */
   encoder: string;
   decoder: string | undefined;
@@ -21,37 +27,47 @@ export interface ModelParts {
   dit: string | undefined;
   /** Names of the classes by label, where they are known. */
   classes: string[] | undefined;
+  /** The step of the checkpoint that the trained part comes from. */
+  step: number | undefined;
 }
 
-/** Finds the parts of the model at `path`; `embedded` is the shipped one. `raw` takes the trained weights instead of their average. */
-export function modelParts(path: string, { raw = false }: { raw?: boolean } = {}): ModelParts {
-  const root = path === 'embedded' ? EMBEDDED : path;
-  if (!existsSync(root))
-    throw new ConfigError(
-      `--model: expected a run directory or a configuration file, received '${path}', which does not exist.`,
-    );
-  const isFolder = statSync(root).isDirectory();
-  const configFile = isFolder ? join(root, 'config.yaml') : root;
-  if (!existsSync(configFile))
-    throw new ConfigError(
-      `--model: expected config.yaml in '${path}', received a folder without it. Name a run directory.`,
-    );
+export interface PartsOptions {
+  /** The trained weights instead of their average. */
+  raw?: boolean | undefined;
+  /** What named the model, for messages. */
+  flag?: string;
+}
+
+/** Finds the parts of the model at `path`. ConfigError when nothing there is a model. */
+export function modelParts(path: string, { raw = false, flag = '--model' }: PartsOptions = {}): ModelParts {
+  const { folder, configFile, checkpoint, weights } = locate(path, flag);
   const config = loadConfig(configFile);
-  const inFolder = (name: string) => (isFolder && existsSync(join(root, name)) ? join(root, name) : undefined);
-  const checkpoint = isFolder ? latestCheckpoint(root)?.path : undefined;
-  const trained = checkpoint && join(checkpoint, raw ? 'model.safetensors' : 'ema.safetensors');
-  const isStage1 = config.stage_2 === undefined && config.mae === undefined;
-  const { stage_1, stage_2 } = config;
-  const names = inFolder('classes.json');
-  return {
+  const own = (name: string) => (folder && existsSync(join(folder, name)) ? join(folder, name) : undefined);
+  const near = (name: string | undefined) => name && nearby(name, dirname(configFile));
+  const raeFile = own('rae.yaml');
+  const raeConfig = raeFile === undefined ? config : loadConfig(raeFile);
+  const trained = weights ?? (checkpoint && join(checkpoint.path, raw ? 'model.safetensors' : 'ema.safetensors'));
+  const isGenerator = config.stage_2 !== undefined;
+  const isRae = !isGenerator && config.mae === undefined;
+  const { params, ckpt } = raeConfig.stage_1;
+  const names = own('classes.json');
+  const parts: ModelParts = {
     config,
-    encoder: inFolder('encoder.safetensors') ?? encoderPath(stage_1.params.encoder_config_path),
+    raeConfig,
+    encoder: own('encoder.safetensors') ?? encoderPath(near(encoderOf(raeConfig)) ?? ''),
     decoder:
-      inFolder('decoder.safetensors') ?? (isStage1 ? trained : undefined) ?? stage_1.params.pretrained_decoder_path,
-    stats: inFolder('stats.safetensors') ?? stage_1.params.normalization_stat_path,
-    dit: inFolder('dit.safetensors') ?? (stage_2 ? trained : undefined) ?? stage_2?.ckpt,
+      (isRae ? trained : undefined) ?? own('decoder.safetensors') ?? near(params.pretrained_decoder_path ?? ckpt),
+    stats:
+      own('stats.safetensors') ?? near(config.stage_1.params.normalization_stat_path ?? params.normalization_stat_path),
+    dit: (isGenerator ? trained : undefined) ?? own('dit.safetensors') ?? near(config.stage_2?.ckpt),
     classes: names === undefined ? undefined : (JSON.parse(readFileSync(names, 'utf8')) as string[]),
+    step: checkpoint?.step,
   };
+  if (raw && folder !== undefined && trained === undefined) {
+    const what = `a run with checkpoints in '${path}'`;
+    throw new ConfigError(expected('--raw', what, 'a folder with final weights alone', 'Leave --raw out.'));
+  }
+  return parts;
 }
 
 /** `embedded` -> the shipped encoder; a run of `rae train encoder` -> its encoder; anything else as it is. */
@@ -59,4 +75,64 @@ export function encoderPath(path: string): string {
   if (path === 'embedded') return join(EMBEDDED, 'encoder.safetensors');
   const own = join(path, 'encoder.safetensors');
   return existsSync(own) ? own : path;
+}
+
+/** Whether `path` names a model with a configuration; a lone file or folder of weights does not. */
+export function hasConfig(path: string): boolean {
+  return path === 'embedded' || isYaml(path) || (existsSync(path) && modelFolder(path) !== undefined);
+}
+
+interface Location {
+  /** The folder of the parts; none for a configuration file. */
+  folder: string | undefined;
+  configFile: string;
+  checkpoint: { step: number; path: string } | undefined;
+  /** The file of weights that was named. */
+  weights: string | undefined;
+}
+
+function locate(path: string, flag: string): Location {
+  const root = path === 'embedded' ? EMBEDDED : path;
+  if (!existsSync(root)) {
+    const next = path === 'embedded' ? 'It ships with rae.' : "Name a run directory, a configuration, or 'embedded'.";
+    throw new ConfigError(expected(flag, 'an existing run directory or file', path, next));
+  }
+  if (isYaml(root)) return { folder: undefined, configFile: root, checkpoint: undefined, weights: undefined };
+  const folder = modelFolder(root);
+  const isFile = statSync(root).isFile();
+  if (folder === undefined) {
+    const next = isFile ? 'Give the configuration here and this file with --weights.' : 'Name a run directory.';
+    throw new ConfigError(expected(flag, `config.yaml ${isFile ? 'beside' : 'in'} '${path}'`, 'none', next));
+  }
+  const holder = isFile ? dirname(root) : root;
+  const checkpoint =
+    holder === folder
+      ? latestCheckpoint(folder)
+      : { step: Number(basename(holder).slice('step-'.length)), path: holder };
+  const isPart = /^(encoder|decoder|stats|classes)\.\w+$/.test(basename(root)); // one of several: the whole folder is meant
+  return { folder, configFile: join(folder, 'config.yaml'), checkpoint, weights: isFile && !isPart ? root : undefined };
+}
+
+/** The folder with config.yaml that `path` is, or that it lies in as a checkpoint or as a file. */
+function modelFolder(path: string): string | undefined {
+  const holder = statSync(path).isDirectory() ? path : dirname(path);
+  const folders = /^step-\d+$/.test(basename(holder)) ? [holder, join(holder, '..', '..')] : [holder];
+  return folders.find((folder) => existsSync(join(folder, 'config.yaml')));
+}
+
+function isYaml(path: string): boolean {
+  return /\.ya?ml$/i.test(path);
+}
+
+/** The file to load where it differs from encoder_config_path has the reference's two names. */
+function encoderOf({ stage_1: { params } }: RunConfig): string {
+  const { dinov2_path, model_name } = params.encoder_params;
+  return dinov2_path ?? model_name ?? params.encoder_config_path;
+}
+
+/** A path of a configuration: from the working directory as in the reference, else from the configuration's own folder. */
+function nearby(path: string, folder: string): string {
+  if (isAbsolute(path) || existsSync(path)) return path;
+  const beside = join(folder, path);
+  return existsSync(beside) ? beside : path;
 }

@@ -1,0 +1,149 @@
+// A model ready for use, from what --model and --weights name: its RAE, and its generator where one is asked for.
+
+import { existsSync } from 'node:fs';
+import type { RunConfig } from '../config/index.ts';
+import { Decoder } from '../models/decoder.ts';
+import type { Encoder } from '../models/encoders/index.ts';
+import { Rae } from '../models/rae.ts';
+import type { Stage2Model } from '../models/stage2.ts';
+import { skipInit } from '../nn/index.ts';
+import { expected } from '../util/check.ts';
+import { ConfigError } from '../util/errors.ts';
+import { loadEncoder } from '../weights/index.ts';
+import { loadGenerator, loadRae, loadStatistics, stage2Of, type WeightsChoice } from './build.ts';
+import { hasConfig, type ModelParts, modelParts } from './model-folder.ts';
+
+export interface LoadModelOptions extends WeightsChoice {
+  /** Weights in place of the model's own: the encoder's, the decoder's or the generator's, whichever `need` names last. */
+  weights?: string | undefined;
+  /** What must be there: an encoder; with it a decoder; with both a generator. Nothing else is loaded. */
+  need: 'encoder' | 'rae' | 'generator';
+  /** What named the model, for messages. */
+  flag?: string;
+}
+
+export interface LoadedModel {
+  /** Where the model came from, as it was named. */
+  name: string;
+  /** The run's configuration; undefined for an encoder on its own. */
+  config: RunConfig | undefined;
+  /** With a decoder that must not be used where only an encoder was asked for. */
+  rae: Rae;
+  /** Side in pixels of the pictures that the RAE takes and makes. */
+  side: number;
+  /** Whether latents are normalised by statistics. */
+  normalized: boolean;
+  classes: string[] | undefined;
+  step: number | undefined;
+}
+
+export interface LoadedGenerator extends LoadedModel {
+  config: RunConfig;
+  generator: Stage2Model;
+}
+
+/**
+ * Loads a model for inference. ConfigError when a part is missing or the parts do not fit each other.
+ * An encoder may come without a configuration: a Hugging Face folder, or a file in any layout that loadEncoder knows.
+ */
+export function loadModel(path: string, options: LoadModelOptions & { need: 'generator' }): LoadedGenerator;
+export function loadModel(path: string, options: LoadModelOptions): LoadedModel;
+export function loadModel(path: string, options: LoadModelOptions): LoadedModel | LoadedGenerator {
+  const { need, raw, weights, flag = '--model' } = options;
+  if (need === 'encoder' && !hasConfig(path) && existsSync(path)) {
+    return { ...encoderAlone(loadEncoder(path)), name: path, config: undefined };
+  }
+  const parts = modelParts(path, { raw, flag });
+  const encoderFile = need === 'encoder' ? (weights ?? parts.encoder) : parts.encoder;
+  const encoder = loadEncoder(encoderFile, encoderHints(parts.raeConfig));
+  if (need === 'encoder') return { ...forEncoding(parts, encoder), name: path, config: parts.config };
+
+  const decoder = (need === 'rae' ? weights : undefined) ?? parts.decoder;
+  if (decoder === undefined) throw missing(flag, 'decoder', path, 'rae train rae');
+  const rae = loadRae(parts.raeConfig, { encoder, decoder, stats: parts.stats, raw });
+  const loaded: LoadedModel = {
+    name: path,
+    config: parts.config,
+    rae,
+    side: rae.latentSide * rae.decoder.options.patch,
+    normalized: parts.stats !== undefined,
+    classes: parts.classes,
+    step: parts.step,
+  };
+  if (need === 'rae') return loaded;
+
+  const dit = weights ?? parts.dit;
+  if (dit === undefined) throw missing(flag, 'generator', path, 'rae train dit');
+  const generator = loadGenerator(parts.config, dit, { raw });
+  checkFit(generator, rae);
+  return { ...loaded, config: parts.config, generator };
+}
+
+/**
+ * The guide of autoguidance for `model`: another run, one of its checkpoints, or a file of weights for the architecture that the
+ * model's guidance_model section describes (else the model's own).
+ */
+export function loadGuide(path: string, model: LoadedGenerator): { config: RunConfig; generator: Stage2Model } {
+  const { config } = model;
+  const { guidance_model } = config.guidance;
+  let guide: { config: RunConfig; generator: Stage2Model };
+  if (hasConfig(path)) {
+    const parts = modelParts(path, { flag: '--guide' });
+    if (parts.dit === undefined) throw missing('--guide', 'generator', path, 'rae train dit');
+    guide = { config: parts.config, generator: loadGenerator(parts.config, parts.dit) };
+  } else {
+    const own = { ...config, stage_2: guidance_model ?? stage2Of(config) } as RunConfig;
+    guide = { config: own, generator: loadGenerator(own, path) };
+  }
+  const [a, b] = [guide.generator, model.generator].map(shapeOf);
+  if (a !== b) throw new ConfigError(expected('--guide', `a model of latents [${b}]`, `one of [${a}]`));
+  return guide;
+}
+
+function shapeOf(model: Stage2Model): string {
+  return [model.inChannels, ...model.inputSize].join(', ');
+}
+
+function encoderHints({ stage_1 }: RunConfig) {
+  const { image_mean: mean, image_std: std, normalize } = stage_1.params.encoder_params;
+  return { mean, std, normalize };
+}
+
+function forEncoding(parts: ModelParts, encoder: Encoder): Omit<LoadedModel, 'name' | 'config'> {
+  const { config, raeConfig, stats, classes, step } = parts;
+  if (config.mae !== undefined) return { ...encoderAlone(encoder), classes, step };
+  const { encoder_input_size, decoder_patch_size, reshape_to_2d, eps } = raeConfig.stage_1.params;
+  const rae = withoutDecoder(encoder, { encoderInputSize: encoder_input_size, reshapeTo2d: reshape_to_2d, eps });
+  if (stats !== undefined) loadStatistics(rae, stats);
+  return { rae, side: rae.latentSide * decoder_patch_size, normalized: stats !== undefined, classes, step };
+}
+
+/** An encoder at the size it was trained at. */
+function encoderAlone(encoder: Encoder): Omit<LoadedModel, 'name' | 'config'> {
+  const side = encoder.spec.vit.grid[0] * encoder.patch;
+  const rae = withoutDecoder(encoder, { encoderInputSize: side });
+  return { rae, side, normalized: false, classes: undefined, step: undefined };
+}
+
+/** An RAE that can encode: a decoder without layers and with unset weights stands in for the one that is not needed. */
+function withoutDecoder(
+  encoder: Encoder,
+  options: { encoderInputSize: number; reshapeTo2d?: boolean; eps?: number },
+): Rae {
+  const sizes = { width: 4, depth: 0, heads: 1, hidden: 1, patch: 1, tokens: 1 };
+  const decoder = skipInit(() => new Decoder({ ...sizes, channels: encoder.width }));
+  return new Rae({ ...options, encoder, decoder, noiseTau: 0 }).requiresGrad_(false).eval();
+}
+
+function checkFit(generator: Stage2Model, rae: Rae): void {
+  const [made, wanted] = [shapeOf(generator), rae.latentShape.join(', ')];
+  if (made === wanted) return;
+  const next = 'Stage 2 must have been trained on the latents of this RAE.';
+  throw new ConfigError(expected('--model', `a generator of latents [${wanted}]`, `one of [${made}]`, next));
+}
+
+function missing(flag: string, part: string, path: string, verb: string): ConfigError {
+  return new ConfigError(
+    expected(flag, `a model with a ${part}`, `'${path}' without one`, `Train it with \`${verb}\`.`),
+  );
+}
