@@ -14,6 +14,12 @@ interface Verb {
 const verbs: Record<string, Verb> = {
   demo: { help: 'train and sample a small model from nothing, in minutes', load: () => import('./demo.ts') },
   train: { help: 'train an encoder, an RAE or a diffusion transformer', load: () => import('./train.ts') },
+  stats: { help: 'mean and variance of the latents of a set of pictures', load: () => import('./stats.ts') },
+  encode: { help: 'pictures to latents', load: () => import('./encode.ts') },
+  decode: { help: 'latents to pictures', load: () => import('./decode.ts') },
+  reconstruct: { help: 'pictures through the autoencoder, with PSNR and SSIM', load: () => import('./reconstruct.ts') },
+  sample: { help: 'pictures from noise', load: () => import('./sample.ts') },
+  recipes: { help: 'list the recipes, or print one as YAML', load: () => import('./recipes.ts') },
   doctor: { help: 'show versions, the engine found, devices and speed', load: () => import('./doctor.ts') },
   engine: { help: 'install libtorch (engine install)', load: () => import('./engine.ts') },
 };
