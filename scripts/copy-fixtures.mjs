@@ -1,6 +1,6 @@
 // Copies the smallest entry of every kind from a fixtures folder into test/golden/fixtures, with manifests trimmed to match.
 // An entry's size counts everything it names: its file, files and folders of its area mentioned in it, other entries it builds on.
-// Kinds whose smallest entry is over 1 MiB stay out; the whole copy may be 8 MiB at most.
+// Kinds whose smallest entry is over 1 MB stay out; the whole copy may be 8 MB at most (10^6 bytes).
 //
 //   node scripts/copy-fixtures.mjs ../shared/fixtures
 
@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const MIB = 1024 * 1024;
+const MB = 1e6;
 const source = process.argv[2];
 if (!source || !existsSync(source)) {
   console.error('copy-fixtures: expected a fixtures folder. Usage: node scripts/copy-fixtures.mjs FOLDER');
@@ -72,8 +72,8 @@ for (const area of areas.sort()) {
   }
   const chosen = new Set();
   for (const [kind, { bytes, paths, entries }] of smallest) {
-    if (bytes > MIB) {
-      console.log(`${area}/${kind}: left out, its smallest entry has ${(bytes / MIB).toFixed(2)} MiB`);
+    if (bytes > MB) {
+      console.log(`${area}/${kind}: left out, its smallest entry has ${(bytes / MB).toFixed(2)} MB`);
       continue;
     }
     for (const name of entries) chosen.add(name);
@@ -88,11 +88,11 @@ for (const area of areas.sort()) {
     `${JSON.stringify(trimmed).replaceAll('{"name":', '\n{"name":')}\n`,
   );
   const bytes = size(join(target, area));
-  console.log(`${area}: ${chosen.size} of ${manifest.fixtures.length} entries, ${(bytes / MIB).toFixed(2)} MiB`);
+  console.log(`${area}: ${chosen.size} of ${manifest.fixtures.length} entries, ${(bytes / MB).toFixed(2)} MB`);
   total += bytes;
 }
-console.log(`together ${(total / MIB).toFixed(2)} MiB in ${target}`);
-if (total > 8 * MIB) {
-  console.error('copy-fixtures: expected at most 8 MiB. Lower the limit of one entry.');
+console.log(`together ${(total / MB).toFixed(2)} MB in ${target}`);
+if (total > 8 * MB) {
+  console.error('copy-fixtures: expected at most 8 MB. Lower the limit of one entry.');
   process.exit(1);
 }

@@ -27,7 +27,7 @@ const sizes = {
 };
 
 /** Whether the NVIDIA driver shows a device. */
-export const gpuSeen = () => existsSync('/dev/nvidia0') || existsSync('/dev/dxg') || process.env.RAE_ASSUME_GPU === '1';
+export const gpuSeen = () => existsSync('/dev/nvidia0') || existsSync('/dev/dxg');
 
 /**
  * Installs libtorch into the user cache and returns its folder. `from` is a wheel or a folder (undefined: pip);
