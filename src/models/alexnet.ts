@@ -7,6 +7,8 @@ import { maxPool2d, type Tensor } from '../tensor/index.ts';
 export class AlexNet extends Module {
   /** Pictures may not be smaller. */
   readonly minSide = 31;
+  /** Pixels per position of the first, largest activation. */
+  readonly firstStride = 4;
   /** Widths of the activations that `forward` returns. */
   readonly channels = [64, 192, 384, 256, 256];
   readonly features = {

@@ -28,6 +28,8 @@ class Fire extends Module {
 export class SqueezeNet extends Module {
   /** Pictures may not be smaller. */
   readonly minSide = 17;
+  /** Pixels per position of the first, largest activation. */
+  readonly firstStride = 2;
   /** Widths of the activations that `forward` returns. */
   readonly channels = [64, 128, 256, 384, 384, 512, 512];
   readonly features = {

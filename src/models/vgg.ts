@@ -16,6 +16,8 @@ const STAGES = [
 export class VGG16 extends Module {
   /** Pictures may not be smaller. */
   readonly minSide = 16;
+  /** Pixels per position of the first, largest activation. */
+  readonly firstStride = 1;
   /** Widths of the activations that `forward` returns. */
   readonly channels = [64, 128, 256, 512, 512];
   readonly features: Record<number, Conv2d> = {};
