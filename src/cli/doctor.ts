@@ -5,6 +5,7 @@ import { availableParallelism, cpus, totalmem } from 'node:os';
 import type { Command } from 'commander';
 import { type EngineRecord, readEngineRecord } from '../binding/load.ts';
 import { getThreads, randn, type Tensor, tidy, versions } from '../tensor/index.ts';
+import { EngineError } from '../util/errors.ts';
 import { bytes, duration, table } from '../util/format.ts';
 
 import { scriptsModule } from './scripts.ts';
@@ -36,7 +37,7 @@ export function command(): Command {
     async (options: VerbOptions) => {
       const report = await examine();
       printResult(options, report, asText(report));
-      if (report.problems.length > 0) process.exitCode = 1;
+      if (report.problems.length > 0) throw new EngineError(report.problems.join('\n'));
     },
   );
 }
@@ -105,7 +106,7 @@ function cpuFeatures(): string[] {
   return known.filter((name) => flags.has(name));
 }
 
-function asText({ rae, node, system, cpu, memory, cache, engine, loaded, gflops, problems, hints }: Report): string {
+function asText({ rae, node, system, cpu, memory, cache, engine, loaded, gflops, hints }: Report): string {
   const rows = [
     ['rae', `${rae}, Node ${node}, ${system}`],
     ['processor', `${cpu.model}, ${cpu.logical} logical, ${cpu.features.join(' ') || 'features unknown'}`],
@@ -124,6 +125,5 @@ function asText({ rae, node, system, cpu, memory, cache, engine, loaded, gflops,
     rows.push(['CUDA', cudaDevices > 0 ? `${cudaDevices} device${cudaDevices > 1 ? 's' : ''}` : 'none']);
   }
   if (gflops) rows.push(['product', `${gflops.f32} GFLOPS in f32, ${gflops.bf16} in bf16 (1024 x 1024)`]);
-  const notes = [...problems.map((line) => `problem: ${line}`), ...hints.map((line) => `hint: ${line}`)];
-  return [table(rows), ...notes].join('\n');
+  return [table(rows), ...hints.map((line) => `hint: ${line}`)].join('\n');
 }

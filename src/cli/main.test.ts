@@ -39,6 +39,11 @@ it('an unknown verb is bad usage and names the nearest', async () => {
   expect(err).toBe("rae: expected a verb, received 'docter'. Did you mean 'doctor'?\n");
 });
 
+it('a name that every object has is no verb', async () => {
+  expect(await main(['constructor'])).toBe(2);
+  expect(err).toMatch(/expected a verb, received 'constructor'/);
+});
+
 it('an unknown option is bad usage, on one line', async () => {
   expect(await main(['doctor', '--jsn'])).toBe(2);
   expect(err).toBe("rae: unknown option '--jsn' (Did you mean --json?)\n");

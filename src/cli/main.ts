@@ -41,7 +41,7 @@ async function programFor(first: string | undefined): Promise<Command> {
     .version(version(), '--version', 'print the version')
     .helpCommand(false)
     .showHelpAfterError(false);
-  const verb = first === undefined ? undefined : verbs[first];
+  const verb = first !== undefined && Object.hasOwn(verbs, first) ? verbs[first] : undefined;
   if (verb) program.addCommand((await verb.load()).command());
   else if (first !== undefined && !first.startsWith('-')) throw unknownVerb(first);
   else for (const [name, { help }] of Object.entries(verbs)) program.command(name).description(help);
