@@ -18,6 +18,7 @@ export const scheduler = z.strictObject({
   type: z.enum(['linear', 'cosine', 'constant']).default('linear'),
   warmup_epochs: z.number().min(0).optional(),
   warmup_steps: natural.optional(),
+  decay_start_steps: natural.optional(), // ours: the rate holds until here after warm-up
   decay_end_epoch: z.number().min(0).optional(),
   decay_end_steps: natural.optional(),
   base_lr: positive.optional(), // replaces the optimiser's rate

@@ -41,3 +41,15 @@ describe('the training section of a configuration', () => {
     );
   });
 });
+
+it('holds the base rate from the warm-up to the start of the decay', () => {
+  const lr = lrSchedule({
+    type: 'linear',
+    baseLr: 1,
+    finalLr: 0,
+    warmupSteps: 2,
+    decayStartSteps: 6,
+    decayEndSteps: 10,
+  });
+  expect([2, 5, 6, 8, 10].map(lr)).toEqual([1, 1, 1, 0.5, 0]);
+});

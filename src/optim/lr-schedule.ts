@@ -14,7 +14,9 @@ export interface LrScheduleOptions {
   finalLr?: number | undefined;
   /** Default 0. */
   warmupSteps?: number | undefined;
-  /** From here on the rate is final. At least warmupSteps, which is its default. */
+  /** The decay begins here: between the two the rate is baseLr. At least warmupSteps, which is its default. */
+  decayStartSteps?: number | undefined;
+  /** From here on the rate is final. At least decayStartSteps, which is its default. */
   decayEndSteps?: number | undefined;
   /** Default false: the rate is baseLr during warm-up, too. */
   warmupFromZero?: boolean | undefined;
@@ -35,17 +37,20 @@ export function lrFactor({
   baseLr,
   finalLr = baseLr,
   warmupSteps = 0,
-  decayEndSteps = warmupSteps,
+  decayStartSteps = warmupSteps,
+  decayEndSteps = decayStartSteps,
   warmupFromZero = false,
 }: LrScheduleOptions): LrSchedule {
-  check({ type, baseLr, finalLr, warmupSteps, decayEndSteps });
-  const end = Math.max(warmupSteps, decayEndSteps);
+  check({ type, baseLr, finalLr, warmupSteps, decayStartSteps, decayEndSteps });
+  const start = Math.max(warmupSteps, decayStartSteps);
+  const end = Math.max(start, decayEndSteps);
   const final = baseLr > 0 ? finalLr / baseLr : 1;
   return (step) => {
     if (step < warmupSteps) return warmupFromZero ? (step + 1) / warmupSteps : 1;
     if (type === 'constant') return 1;
     if (step >= end) return final;
-    const progress = (step - warmupSteps) / (end - warmupSteps);
+    if (step < start) return 1;
+    const progress = (step - start) / (end - start);
     if (type === 'linear') return 1 - (1 - final) * progress;
     return final + (1 - final) * 0.5 * (1 + Math.cos(Math.PI * progress));
   };

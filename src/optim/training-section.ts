@@ -29,6 +29,7 @@ export interface SchedulerSection {
   type?: string | undefined;
   warmup_epochs?: number | undefined;
   warmup_steps?: number | undefined;
+  decay_start_steps?: number | undefined;
   decay_end_epoch?: number | undefined;
   decay_end_steps?: number | undefined;
   base_lr?: number | undefined;
@@ -65,6 +66,7 @@ export function lrScheduleOptions(training: TrainingSection, stepsPerEpoch: numb
     baseLr: scheduler.base_lr ?? lr,
     finalLr: scheduler.final_lr ?? training.final_lr,
     warmupSteps,
+    decayStartSteps: scheduler.decay_start_steps,
     decayEndSteps: scheduler.decay_end_steps ?? steps(scheduler.decay_end_epoch ?? training.decay_end_epoch),
     warmupFromZero: scheduler.warmup_from_zero ?? false,
   };

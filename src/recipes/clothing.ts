@@ -24,7 +24,7 @@ const stage1 = {
 
 const data = { image_size: 112, crop: 'center' as const, flip: false };
 
-/** L1 + LPIPS, tau 0.4, constant rate: 3 M parameters. */
+/** L1 + LPIPS, tau 0.4, rate constant for 400 steps and then decaying: 3 M parameters. */
 export function clothingRae(): RunConfigInput {
   return {
     stage_1: stage1,
@@ -34,7 +34,14 @@ export function clothingRae(): RunConfigInput {
       steps: 3000,
       global_batch_size: 64,
       optimizer: { lr: 4e-4, betas: [0.9, 0.95] },
-      scheduler: { type: 'cosine', warmup_steps: 50, warmup_from_zero: true, decay_end_steps: 3000, final_lr: 4e-5 },
+      scheduler: {
+        type: 'cosine',
+        warmup_steps: 50,
+        warmup_from_zero: true,
+        decay_start_steps: 400,
+        decay_end_steps: 3000,
+        final_lr: 4e-5,
+      },
       ema_decay: 0.995,
       ema_warmup: true,
       clip_grad: 0,
