@@ -42,7 +42,7 @@ describe('the training section of a configuration', () => {
   });
 });
 
-it('holds the base rate from the warm-up to the start of the decay', () => {
+test('holds the base rate from the warm-up to the start of the decay', () => {
   const lr = lrSchedule({
     type: 'linear',
     baseLr: 1,
