@@ -9,7 +9,6 @@ import { byteGrid, splitBytes, toBytes } from '../inference/pixels.ts';
 import { pickTensor, readTensors } from '../inference/tensors.ts';
 import { savePng } from '../io/image.ts';
 import { dispose, type Tensor, tidy } from '../tensor/index.ts';
-import { expected } from '../util/check.ts';
 import { ConfigError, DataError } from '../util/errors.ts';
 import { count, duration } from '../util/format.ts';
 import { log } from '../util/log.ts';
@@ -59,14 +58,11 @@ async function run(options: DecodeOptions): Promise<void> {
 function areNormalized({ normalized, name }: LoadedModel, { input, rawLatents }: DecodeOptions): boolean {
   const said = readLatentInfo(input)?.normalized;
   const taken = rawLatents ? false : (said ?? normalized);
-  if (rawLatents && said) {
-    const what = `latents without statistics in '${input}'`;
-    throw new ConfigError(expected('--raw-latents', what, 'normalised ones', 'Leave --raw-latents out.'));
-  }
+  if (rawLatents && said)
+    throw new ConfigError(`--raw-latents: expected raw latents, received normalised ones: '${input}'.`);
   if (taken && !normalized) {
-    const next = 'Name the stage-2 run whose statistics were used.';
     throw new ConfigError(
-      expected('--model', 'a model with statistics for normalised latents', `'${name}' without`, next),
+      `--model: expected a model with statistics, for '${input}' is normalised, received '${name}' without. Name the stage-2 run.`,
     );
   }
   return taken;
@@ -75,8 +71,9 @@ function areNormalized({ normalized, name }: LoadedModel, { input, rawLatents }:
 function checkLatents(input: string, latents: Tensor, { rae }: LoadedModel): void {
   const wanted = rae.latentShape.join(', ');
   if (latents.shape.slice(1).join(', ') === wanted && latents.size(0) > 0) return;
-  const next = 'They belong to another encoder or picture size.';
-  throw new DataError(expected(input, `latents [N, ${wanted}]`, `[${latents.shape.join(', ')}]`, next));
+  throw new DataError(
+    `${input}: expected latents [N, ${wanted}], received [${latents.shape.join(', ')}]. They belong to another encoder or picture size.`,
+  );
 }
 
 async function decodeAll(

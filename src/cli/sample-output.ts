@@ -111,7 +111,7 @@ function warnOfOthers(path: string, first: number, num: number): void {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
   if (!found.isDirectory())
-    throw new ConfigError(expected('--out', 'a folder, or a name ending in .png', `the file '${path}'`));
+    throw new ConfigError(`--out: expected a folder, or a name ending in .png, received the file '${path}'.`);
   const own = new Set(Array.from({ length: num }, (_, i) => pngName(first + i)));
   const others = readdirSync(path).filter((name) => name.endsWith('.png') && !own.has(name));
   if (others.length > 0) log.warn(`${path} holds ${others.length} other PNGs, '${others[0]}' for one: they stay.`);

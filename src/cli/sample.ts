@@ -73,7 +73,7 @@ export function command(): Command {
 
 async function run(options: SampleOptions): Promise<void> {
   if (options.out === undefined && options.npz === undefined) {
-    throw new ConfigError(expected('--out, --npz', 'at least one of them', 'neither'));
+    throw new ConfigError('--out, --npz: expected at least one of them, received neither.');
   }
   beginVerb(options);
   const model = loadModel(options.model, { ...options, need: 'generator' });
@@ -159,7 +159,9 @@ function withGuidance(model: LoadedGenerator, options: SampleOptions): { config:
   const config = { ...model.config, guidance: options.guidance ? parseGuidance(options.guidance, base) : base };
   const wanted = config.guidance.method === 'autoguidance' && config.guidance.scale > 1;
   if (options.guide !== undefined && !wanted) {
-    throw new ConfigError(expected('--guide', '--guidance auto:SCALE beside it', describeGuidance(config.guidance)));
+    throw new ConfigError(
+      `--guide: expected --guidance auto:SCALE beside it, received ${describeGuidance(config.guidance)}.`,
+    );
   }
   if (!wanted) return { config, guidance: guidanceOf(config, model.generator) };
   const guide = options.guide === undefined ? configuredGuide(config) : loadGuide(options.guide, model);
@@ -174,7 +176,7 @@ function configuredGuide(config: RunConfig) {
   const { guidance_model } = config.guidance;
   if (guidance_model?.ckpt === undefined) {
     throw new ConfigError(
-      expected('--guide', 'the weaker model of auto guidance', 'none', 'Name a run or an earlier checkpoint.'),
+      '--guide: expected the weaker model of auto guidance, received none. Name a run or an earlier checkpoint.',
     );
   }
   const own = { ...config, stage_2: guidance_model } as RunConfig;
@@ -187,7 +189,7 @@ function readNoise(path: string, { rae }: LoadedGenerator): Tensor {
     const noise = pickTensor(path, tensors, { names: ['noise', 'x', 'z'], rank: rae.latentShape.length + 1 });
     const wanted = rae.latentShape.join(', ');
     if (noise.shape.slice(1).join(', ') !== wanted || noise.size(0) === 0)
-      throw new ConfigError(expected('--noise', `[N, ${wanted}]`, `[${noise.shape.join(', ')}]`));
+      throw new ConfigError(`--noise: expected [N, ${wanted}], received [${noise.shape.join(', ')}].`);
     return noise.to('f32').clone();
   } finally {
     dispose(tensors);
@@ -220,8 +222,10 @@ function decodeAll(
   const pictures = tidy(() => {
     const pixels = decodeLatents(rae, batches.length === 1 ? batches[0]! : cat(batches, 0), at);
     if (pixels.isfinite().all().item() === 0) {
-      const next = 'Lower --guidance, or use --precision fp32.';
-      throw new RaeError('ERR_NON_FINITE', expected('rae sample', 'finite pixels', 'NaN or infinity', next));
+      throw new RaeError(
+        'ERR_NON_FINITE',
+        'rae sample: expected finite pixels, received NaN or infinity. Lower --guidance, or use --precision fp32.',
+      );
     }
     return pixels;
   });

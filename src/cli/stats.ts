@@ -10,7 +10,6 @@ import { saveNpz } from '../io/npz.ts';
 import { saveSafetensors } from '../io/safetensors.ts';
 import { dispose, type Tensor, tidy } from '../tensor/index.ts';
 import { latentStatistics } from '../train/latent-statistics.ts';
-import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { count, duration, figure } from '../util/format.ts';
 import { log } from '../util/log.ts';
@@ -93,7 +92,7 @@ async function openData(
     return syntheticSource({ seed: synthetic.seed, size: synthetic.train_size, side, flip });
   }
   const folder = data ?? path;
-  if (folder === undefined) throw new ConfigError(expected('--data', 'a folder of pictures', 'none'));
+  if (folder === undefined) throw new ConfigError('--data: expected a folder of pictures, received none.');
   return folderSource(folder, { transform: admCrop(side, { flip }), exif, cacheBytes: 0 });
 }
 

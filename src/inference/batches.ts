@@ -6,7 +6,11 @@ import { autocast, cat, noGrad, type Tensor, tidy } from '../tensor/index.ts';
 
 export type Precision = 'fp32' | 'bf16';
 
-/** Rows of a matrix product at which a CPU's kernels are at full speed; beyond, a larger batch only costs more padding. */
+/**
+ * Tokens of a batch at which a CPU is within 5 % of its best time per sample (DiT^DH forward, one thread, AVX-512: 16 tokens 1.13 / 0.70 /
+ * 0.64 ms at batch 4 / 16 / 32; 49 tokens 4.7 / 4.4 / 4.2 ms at 4 / 8 / 16; 256 tokens 136 / 129 / 124 ms at 1 / 2 / 4). More only
+ * makes small requests pay for padding.
+ */
 const ROWS = 512;
 
 /** Samples of `tokens` tokens that a network is given at once: a power of two from 1 to 32. */

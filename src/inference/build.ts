@@ -79,7 +79,7 @@ export function loadGenerator(config: RunConfig, path: string, choice: WeightsCh
 export function stage2Of(config: RunConfig): NonNullable<RunConfig['stage_2']> {
   if (config.stage_2 === undefined) {
     throw new ConfigError(
-      expected('configuration', 'a section stage_2 (a generator)', 'none', 'Give the run of `rae train dit`.'),
+      'configuration: expected a section stage_2 (a generator), received none. Give the run of `rae train dit`.',
     );
   }
   return config.stage_2;

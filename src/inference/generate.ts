@@ -95,7 +95,7 @@ export function generateLatents(
   labels: readonly number[],
   options: SamplingOptions,
 ): { latents: Tensor; evaluations: number } {
-  if (labels.length === 0) throw new ArgumentError(expected('generateLatents', 'at least one label', 'none'));
+  if (labels.length === 0) throw new ArgumentError('generateLatents: expected at least one label, received none.');
   return tidy(() => {
     const labelOf: LabelOf = (index) => labels[index % labels.length]!;
     const batches = [...generateBatches(config, model, labelOf, { ...options, num: labels.length })];
@@ -135,11 +135,11 @@ export function guidanceOf(config: RunConfig, model: Stage2Model, guide?: Labell
   const term = { scale, interval: [t_min, t_max] as const };
   if (method === 'autoguidance') {
     if (guide) return { auto: { ...term, guide } };
-    throw new ConfigError(expected('guidance', 'a guide network for autoguidance', 'none', 'Give one with --guide.'));
+    throw new ConfigError('guidance: expected a guide network for autoguidance, received none. Give one with --guide.');
   }
   if (model.nullLabel === undefined) {
     const what = 'a model trained with label dropout for classifier-free guidance';
-    throw new ConfigError(expected('guidance', what, 'one without a null label'));
+    throw new ConfigError(`guidance: expected ${what}, received one without a null label.`);
   }
   return { cfg: { ...term, nullLabel: model.nullLabel } };
 }
@@ -148,7 +148,7 @@ export function guidanceOf(config: RunConfig, model: Stage2Model, guide?: Labell
 export function shiftOf({ misc }: RunConfig): number {
   if (misc.time_dist_shift_dim === undefined) {
     throw new ArgumentError(
-      expected('misc', 'latent_size or time_dist_shift_dim', 'neither', 'Give the size of the latent [C, h, w].'),
+      'misc: expected latent_size or time_dist_shift_dim, received neither. Give the size of the latent [C, h, w].',
     );
   }
   return dimensionShift(misc.time_dist_shift_dim, misc.time_dist_shift_base);

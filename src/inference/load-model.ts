@@ -7,7 +7,6 @@ import type { Encoder } from '../models/encoders/index.ts';
 import { Rae } from '../models/rae.ts';
 import type { Stage2Model } from '../models/stage2.ts';
 import { skipInit } from '../nn/index.ts';
-import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { loadEncoder } from '../weights/index.ts';
 import { loadGenerator, loadRae, loadStatistics, stage2Of, type WeightsChoice } from './build.ts';
@@ -96,7 +95,7 @@ export function loadGuide(path: string, model: LoadedGenerator): { config: RunCo
     guide = { config: own, generator: loadGenerator(own, path) };
   }
   const [a, b] = [guide.generator, model.generator].map(shapeOf);
-  if (a !== b) throw new ConfigError(expected('--guide', `a model of latents [${b}]`, `one of [${a}]`));
+  if (a !== b) throw new ConfigError(`--guide: expected a model of latents [${b}], received one of [${a}].`);
   return guide;
 }
 
@@ -138,12 +137,13 @@ function withoutDecoder(
 function checkFit(generator: Stage2Model, rae: Rae): void {
   const [made, wanted] = [shapeOf(generator), rae.latentShape.join(', ')];
   if (made === wanted) return;
-  const next = 'Stage 2 must have been trained on the latents of this RAE.';
-  throw new ConfigError(expected('--model', `a generator of latents [${wanted}]`, `one of [${made}]`, next));
+  throw new ConfigError(
+    `--model: expected a generator of latents [${wanted}], received one of [${made}]. Stage 2 must have been trained on this RAE.`,
+  );
 }
 
 function missing(flag: string, part: string, path: string, verb: string): ConfigError {
   return new ConfigError(
-    expected(flag, `a model with a ${part}`, `'${path}' without one`, `Train it with \`${verb}\`.`),
+    `${flag}: expected a model with a ${part}, received '${path}' without one. Train it with \`${verb}\`.`,
   );
 }

@@ -64,8 +64,9 @@ export function modelParts(path: string, { raw = false, flag = '--model' }: Part
     step: checkpoint?.step,
   };
   if (raw && folder !== undefined && trained === undefined) {
-    const what = `a run with checkpoints in '${path}'`;
-    throw new ConfigError(expected('--raw', what, 'a folder with final weights alone', 'Leave --raw out.'));
+    throw new ConfigError(
+      `--raw: expected a run with checkpoints, received '${path}' with final weights alone. Leave --raw out.`,
+    );
   }
   return parts;
 }
@@ -101,8 +102,10 @@ function locate(path: string, flag: string): Location {
   const folder = modelFolder(root);
   const isFile = statSync(root).isFile();
   if (folder === undefined) {
-    const next = isFile ? 'Give the configuration here and this file with --weights.' : 'Name a run directory.';
-    throw new ConfigError(expected(flag, `config.yaml ${isFile ? 'beside' : 'in'} '${path}'`, 'none', next));
+    const [where, next] = isFile
+      ? ['beside', 'Give the configuration here and this file with --weights.']
+      : ['in', 'Name a run directory.'];
+    throw new ConfigError(`${flag}: expected config.yaml ${where} '${path}', received none. ${next}`);
   }
   const holder = isFile ? dirname(root) : root;
   const checkpoint =

@@ -15,7 +15,7 @@ import {
 } from '../data/index.ts';
 import { decodeImage } from '../io/image.ts';
 import { expected } from '../util/check.ts';
-import { DataError } from '../util/errors.ts';
+import { ConfigError } from '../util/errors.ts';
 
 export interface InputPictures {
   source: PictureSource;
@@ -34,7 +34,7 @@ export interface InputOptions {
   seed?: number | undefined;
 }
 
-/** Opens the input. DataError when there is none; unreadable pictures of a folder are found when they are read. */
+/** Opens the input. ConfigError when there is none; unreadable pictures of a folder are found when they are read. */
 export async function openInput(input: string, options: InputOptions): Promise<InputPictures> {
   const { num } = options;
   const all = await openAll(input, options);
@@ -52,7 +52,7 @@ async function openAll(input: string, { side, exif = true, seed = 0, num }: Inpu
     return { source, nameOf: (index) => `embedded-${String(index).padStart(4, '0')}` };
   }
   const found = statSync(input, { throwIfNoEntry: false });
-  if (found === undefined) throw new DataError(expected('--input', 'an existing picture or folder', input));
+  if (found === undefined) throw new ConfigError(expected('--input', 'an existing picture or folder', input));
   if (!found.isDirectory()) return { source: await fileSource(input, { side, exif }), nameOf: () => basename(input) };
   const source = await folderSource(input, { transform: admCrop(side), exif, cacheBytes: 0 });
   const root = resolve(input);

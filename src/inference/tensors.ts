@@ -62,8 +62,8 @@ export function pickTensor(
   throw new DataError(expected(path, `one tensor of ${rank} dimensions, named ${names.join(' or ')}`, there));
 }
 
-/** Part of a checkpoint whose keys begin with the name of a network and a slash; a flat state dict as it is. */
-function chooseNetwork(tensors: ReadonlyMap<string, Tensor>, raw: boolean): ReadonlyMap<string, Tensor> {
+/** The part of a checkpoint whose keys begin with the name of a network and a slash; a flat state dict as it is. */
+export function chooseNetwork(tensors: ReadonlyMap<string, Tensor>, raw = false): ReadonlyMap<string, Tensor> {
   const order = raw ? ['model', 'state_dict', 'ema'] : ['ema', 'model', 'state_dict'];
   const name = order.find((candidate) => [...tensors.keys()].some((key) => key.startsWith(`${candidate}/`)));
   if (name === undefined) return tensors;
