@@ -90,13 +90,12 @@ napi_value grad_of(napi_env env, napi_callback_info info) {
   RAE_CATCH("grad")
 }
 
-/** setGrad(tensor, gradient | 0). */
+/** setGrad(tensor, gradient | undefined). */
 napi_value set_grad(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<2> args(env, info);
   const at::Tensor t = get(to_handle(env, args[0], "tensor"));
-  const int32_t handle = to_handle(env, args[1], "gradient");
-  const at::Tensor g = handle == 0 ? at::Tensor() : get(handle);
+  const at::Tensor g = is_nullish(env, args[1]) ? at::Tensor() : get(to_handle(env, args[1], "gradient"));
   // Optimisers trust that a gradient has its tensor's size: anything else would be read beyond its end.
   if (g.defined() && (g.is_same(t) || g.sizes() != t.sizes() || g.scalar_type() != t.scalar_type() || g.device() != t.device()))
     throw ArgumentError("expected a gradient like its tensor, " + describe(t) + ", received " + (g.is_same(t) ? "the tensor itself" : describe(g)) + ".");

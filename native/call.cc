@@ -275,7 +275,7 @@ napi_value call(napi_env env, napi_callback_info info) {
   size_t count = kMax;
   napi_get_cb_info(env, info, &count, args, nullptr, nullptr);
   double id = 0;
-  if (count == 0 || napi_get_value_double(env, args[0], &id) != napi_ok || !(id >= 1 && id <= static_cast<double>(operators().size()))) {
+  if (count == 0 || napi_get_value_double(env, args[0], &id) != napi_ok || !(id >= 1 && id <= static_cast<double>(operators().size())) || id != std::floor(id)) {
     napi_throw_error(env, nullptr, "call: expected the number of an operator. Get it from findOperator().");
     return nullptr;
   }

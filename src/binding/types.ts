@@ -68,7 +68,7 @@ export interface NativeAddon extends ResampleAddon {
   setRequiresGrad(tensor: Handle, on: boolean): void;
   isLeaf(tensor: Handle): boolean;
   gradOf(tensor: Handle): Handle;
-  setGrad(tensor: Handle, gradient: Handle): void;
+  setGrad(tensor: Handle, gradient: Handle | undefined): void;
   /** `dtype` -1 switches it off; returns what it was. */
   setAutocast(device: string, dtype: number): number;
   autocastNesting(enter: boolean): void;

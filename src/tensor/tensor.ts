@@ -7,7 +7,7 @@ import { type Dtype, dtypeBytes, dtypeCode, dtypeName, isFloating } from './dtyp
 import { engine } from './engine.ts';
 import { TensorOps } from './ops_generated.ts';
 import { adopt, forget } from './scope.ts';
-import { handleOf, operator, setTensorFactory } from './wrap.ts';
+import { handleOf, operator, optionalHandle, setTensorFactory } from './wrap.ts';
 
 export type Device = 'cpu' | `cuda:${number}`;
 
@@ -108,7 +108,7 @@ export class Tensor extends TensorOps {
 
   /** Replaces the gradient; it must be of this tensor's shape, dtype and device (ArgumentError). */
   setGrad(gradient: Tensor | undefined): void {
-    engine().setGrad(this.handle, gradient === undefined ? 0 : handleOf(gradient));
+    engine().setGrad(this.handle, optionalHandle(gradient));
   }
 
   /** The one element as a number. Waits for the device. */
