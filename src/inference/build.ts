@@ -31,13 +31,14 @@ export function buildRae(
   config: RunConfig,
   { encoder, generator }: { encoder: Encoder; generator?: Generator | undefined },
 ): Rae {
-  const { encoder_input_size, noise_tau, reshape_to_2d, eps } = config.stage_1.params;
+  const { encoder_input_size, noise_tau, noise_kind, reshape_to_2d, eps } = config.stage_1.params;
   const decoder = new Decoder({ ...decoderSizes(config, encoder), generator });
   return new Rae({
     encoder,
     decoder,
     encoderInputSize: encoder_input_size,
     noiseTau: noise_tau,
+    noise: noise_kind,
     reshapeTo2d: reshape_to_2d,
     eps,
   });
