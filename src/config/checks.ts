@@ -53,6 +53,7 @@ export function checkFiles(
 ): string[] {
   const { params, ckpt } = config.stage_1;
   const guide = config.guidance.guidance_model;
+  const trunk = config.gan?.disc.arch.dino_ckpt_path;
   const named: [string, string | undefined][] = [
     [
       'stage_1.params.encoder_config_path',
@@ -66,7 +67,7 @@ export function checkFiles(
     ['stage_2.ckpt', config.stage_2?.ckpt],
     ['guidance.guidance_model.ckpt', guide?.ckpt],
     ['losses.lpips_file', config.losses.lpips_file],
-    ['gan.disc.arch.dino_ckpt_path', config.gan?.disc.arch.dino_ckpt_path],
+    ['gan.disc.arch.dino_ckpt_path', trunk === 'encoder' ? undefined : trunk],
     ['data.path', config.data.path],
     ['data.eval_path', config.data.eval_path],
   ];
@@ -161,7 +162,7 @@ function checkSampling({ sampler, guidance }: RunConfig): string[] {
   return problems;
 }
 
-function checkTraining({ training, losses, data, mae }: RunConfig): string[] {
+function checkTraining({ training, losses, data, mae, eval: evaluation }: RunConfig): string[] {
   const problems: string[] = [];
   const { global_batch_size, grad_accum_steps } = training;
   if (global_batch_size % grad_accum_steps !== 0) {
@@ -171,6 +172,11 @@ function checkTraining({ training, losses, data, mae }: RunConfig): string[] {
   }
   if (losses.l1 === 0 && losses.lpips === 0) {
     problems.push('losses: expected a weight above 0 for l1 or lpips, received 0 for both.');
+  }
+  if (training.keep_best !== undefined && evaluation === undefined) {
+    problems.push(
+      `training.keep_best: expected a section eval with the interval of evaluations, received '${training.keep_best}' without one.`,
+    );
   }
   if (data.path !== undefined && data.synthetic !== undefined) {
     problems.push('data: expected either path or synthetic, received both. Remove one.');

@@ -38,6 +38,7 @@ const raeParams = z.strictObject({
   decoder_patch_size: count.default(16),
   pretrained_decoder_path: maybe(path),
   noise_tau: z.number().min(0).default(0.8),
+  noise_kind: z.enum(['uniform', 'half-normal']).default('uniform'), // ours: tau * U(0, 1) as the code, or the paper's |N(0, tau^2)|
   reshape_to_2d: z.boolean().default(true),
   normalization_stat_path: maybe(path),
   eps: positive.default(1e-5),
@@ -63,13 +64,15 @@ export const gan = z.strictObject({
     .strictObject({
       arch: z
         .strictObject({
+          /** The frozen trunk: DINO's weights, or (ours) any encoder's, or `encoder` for that of the run. */
           dino_ckpt_path: maybe(path),
           ks: count.default(3),
-          key_depths: z.array(natural).default([2, 5, 8, 11]),
+          key_depths: z.array(natural).optional(), // default: the last block of each quarter, [2, 5, 8, 11] of 12
           norm_type: z.enum(['bn', 'gn']).default('bn'),
           using_spec_norm: z.boolean().default(true),
           norm_eps: positive.default(1e-6),
-          recipe: z.enum(['S_8', 'S_16', 'B_16']).default('S_8'),
+          recipe: z.enum(['S_8', 'S_16', 'B_16']).default('S_8'), // not looked at: sizes are read off the file
+          resize: z.boolean().default(true), // ours: bring pictures to the trunk's own size (224), as the reference always does
         })
         .prefault({}),
       optimizer: optimizer.prefault({}),
@@ -86,6 +89,9 @@ export const gan = z.strictObject({
       disc_start: z.number().min(0).default(8), // epochs; fractions allowed
       disc_upd_start: z.number().min(0).default(6),
       lpips_start: z.number().min(0).default(0),
+      disc_start_step: natural.optional(), // ours, like the next two: in steps; wins over epochs
+      disc_upd_start_step: natural.optional(),
+      lpips_start_step: natural.optional(),
       max_d_weight: positive.default(1e4),
       disc_updates: count.default(1),
     })

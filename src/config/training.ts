@@ -40,6 +40,7 @@ export const training = z.strictObject({
   checkpoint_interval: positive.default(4), // epochs
   checkpoint_every: count.optional(), // ours: steps; wins over checkpoint_interval
   keep_checkpoints: natural.default(2), // ours: newest ones kept; 0 keeps all
+  keep_best: maybe(path), // ours: the metric (eval_ema/lpips) whose best evaluation is kept in checkpoints/best
   clip_grad: z.number().min(0).default(1), // global norm; 0 = off
   global_seed: natural.default(0),
   cfg_scale: positive.optional(),

@@ -2,7 +2,8 @@
 // W the decoder's last layer, lambda a constant for the gradient.
 // Differs from the reference in cost, not in value: both losses are differentiated down to the reconstruction once; the two gradients there
 // give both norms through the last layer alone, and then, weighted by lambda, one backward pass through the decoder. The loss networks
-// (LPIPS, discriminator) are walked once instead of twice.
+// (LPIPS, discriminator) are walked once instead of twice. Over micro-batches the gradients at the last layer are summed first, so that
+// lambda is that of the whole batch; the decoder's forward pass is then made anew for each of them instead of keeping every graph.
 
 import { backward, grad, type Tensor, tidy } from '../tensor/index.ts';
 
@@ -32,25 +33,46 @@ export function adaptiveWeight(
   });
 }
 
-/**
- * Adds the gradient of reconLoss + ganWeight * lambda * ganLoss to the `.grad` of everything below `recon`, and returns lambda.
- * Both losses depend on the decoder only through `recon`, a tensor of its graph. The graphs of all three are used up.
- */
+/** A batch in equal parts, each with the two losses' means over it. */
+export interface AdversarialParts {
+  /** Number of parts; 1 without gradient accumulation. */
+  parts: number;
+  /** The reconstruction of a part, a tensor of the decoder's graph. Called twice for each where there are several. */
+  reconstruct(part: number): Tensor;
+  /** Both losses depend on the decoder only through `recon`. */
+  losses(recon: Tensor, part: number): { reconLoss: Tensor; ganLoss: Tensor };
+}
+
+/** Adds the gradient of mean(reconLoss) + ganWeight * lambda * mean(ganLoss) over all parts to the `.grad` of the decoder; returns lambda. */
 export function adversarialBackward(
-  { recon, reconLoss, ganLoss }: { recon: Tensor; reconLoss: Tensor; ganLoss: Tensor },
+  { parts, reconstruct, losses }: AdversarialParts,
   { layer, ganWeight, maxWeight }: AdversarialBackwardOptions,
 ): number {
   return tidy(() => {
-    const [reconGradient] = grad([reconLoss], [recon]) as [Tensor];
-    const [ganGradient] = grad([ganLoss], [recon]) as [Tensor];
-    const atLayer = (gradient: Tensor) =>
-      grad([recon], [layer], { gradOutputs: [gradient], retainGraph: true })[0] as Tensor;
+    const all = Array.from({ length: parts }, (_, part) =>
+      tidy(() => {
+        const recon = reconstruct(part);
+        const { reconLoss, ganLoss } = losses(recon, part);
+        const [byRecon] = grad([reconLoss], [recon]) as [Tensor];
+        const [byGan] = grad([ganLoss], [recon]) as [Tensor];
+        const atLayer = (gradient: Tensor) =>
+          grad([recon], [layer], { gradOutputs: [gradient], retainGraph: true })[0] as Tensor;
+        const gradients = { byRecon, byGan, layerByRecon: atLayer(byRecon), layerByGan: atLayer(byGan) };
+        return parts === 1 ? { ...gradients, recon } : gradients;
+      }),
+    );
+    const sum = (tensors: readonly Tensor[]) => tensors.reduce((a, b) => a.add(b)).div(parts);
     const lambda = adaptiveWeight(
-      atLayer(reconGradient),
-      atLayer(ganGradient),
+      sum(all.map((one) => one.layerByRecon)),
+      sum(all.map((one) => one.layerByGan)),
       maxWeight === undefined ? {} : { maxWeight },
     );
-    backward(recon, { gradient: reconGradient.add(ganGradient, { alpha: ganWeight * lambda }) });
+    for (const [part, { byRecon, byGan, ...kept }] of all.entries()) {
+      tidy(() => {
+        const recon = 'recon' in kept ? kept.recon : reconstruct(part);
+        backward(recon, { gradient: byRecon.add(byGan, { alpha: ganWeight * lambda }).div(parts) });
+      });
+    }
     return lambda;
   });
 }

@@ -9,13 +9,25 @@ export interface GanLossOptions {
 /** Loss of the discriminator from its logits for real and for fake pictures, a scalar. */
 export type DiscriminatorLoss = (logitsReal: Tensor, logitsFake: Tensor, options?: GanLossOptions) => Tensor;
 
+/** What a discriminator pays for each logit of a real and of a fake picture. */
+export interface DiscriminatorTerms {
+  real(logits: Tensor): Tensor;
+  fake(logits: Tensor): Tensor;
+}
+
+/** The terms by the names of the configuration: hinge relu(1 - real), relu(1 + fake); vanilla softplus(-real), softplus(fake). */
+export const discriminatorTerms = {
+  hinge: { real: (x) => tidy(() => x.neg().add(1).relu()), fake: (x) => tidy(() => x.add(1).relu()) },
+  vanilla: { real: (x) => tidy(() => softplus(x.neg())), fake: (x) => softplus(x) },
+} as const satisfies Record<string, DiscriminatorTerms>;
+
 /** Hinge: (mean relu(1 - real) + mean relu(1 + fake)) / 2. */
-export const hingeLoss: DiscriminatorLoss = (logitsReal, logitsFake, options) =>
-  tidy(() => halfSum(logitsReal.neg().add(1).relu(), logitsFake.add(1).relu(), options));
+export const hingeLoss: DiscriminatorLoss = (real, fake, options) =>
+  halfSum(discriminatorTerms.hinge, real, fake, options);
 
 /** Logistic: (mean softplus(-real) + mean softplus(fake)) / 2. */
-export const vanillaLoss: DiscriminatorLoss = (logitsReal, logitsFake, options) =>
-  tidy(() => halfSum(softplus(logitsReal.neg()), softplus(logitsFake), options));
+export const vanillaLoss: DiscriminatorLoss = (real, fake, options) =>
+  halfSum(discriminatorTerms.vanilla, real, fake, options);
 
 /** Discriminator losses by the names of the configuration. */
 export const discriminatorLosses = { hinge: hingeLoss, vanilla: vanillaLoss } as const;
@@ -35,8 +47,12 @@ export function quantize(images: Tensor): Tensor {
   return tidy(() => images.clamp(-1, 1).add(1).mul(127.5).round().div(127.5).sub(1));
 }
 
-function halfSum(real: Tensor, fake: Tensor, options?: GanLossOptions): Tensor {
-  return reduce(real, options).add(reduce(fake, options)).mul(0.5);
+function halfSum(terms: DiscriminatorTerms, real: Tensor, fake: Tensor, options?: GanLossOptions): Tensor {
+  return tidy(() =>
+    reduce(terms.real(real), options)
+      .add(reduce(terms.fake(fake), options))
+      .mul(0.5),
+  );
 }
 
 function reduce(x: Tensor, { reduction = 'mean' }: GanLossOptions = {}): Tensor {

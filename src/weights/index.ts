@@ -3,4 +3,5 @@
 export { type EncoderHints, encoderFromState, loadEncoderState } from './encoder-state.ts';
 export { type KeyTable, stripWrappers, translate, translateBack } from './key-table.ts';
 export { loadEncoder, saveEncoder } from './load-encoder.ts';
+export { type LoadedTrunk, loadTrunk } from './load-trunk.ts';
 export { decoderOptions, loadDecoderState, loadRaeState } from './reference.ts';

@@ -2,13 +2,11 @@
 // loss; the reference's order within a step, every random number given.
 
 import { loadSafetensors } from '../../src/io/safetensors.ts';
-import { adversarialBackward } from '../../src/losses/adaptive-weight.ts';
-import { type DiffAugmentDraws, diffAugment } from '../../src/losses/diff-augment.ts';
-import { discriminatorAccuracy, discriminatorLosses, generatorLoss, quantize } from '../../src/losses/gan.ts';
+import type { DiffAugmentDraws } from '../../src/losses/diff-augment.ts';
+import { discriminatorTerms, quantize } from '../../src/losses/gan.ts';
 import { lpipsFromWeights } from '../../src/losses/lpips-weights.ts';
 import { reconstructionLoss, toSigned } from '../../src/losses/reconstruction.ts';
 import { Decoder } from '../../src/models/decoder.ts';
-import type { Discriminator } from '../../src/models/discriminator.ts';
 import { Rae } from '../../src/models/rae.ts';
 import {
   AdamW,
@@ -20,7 +18,8 @@ import {
   lrScheduleOptions,
   type TrainingSection,
 } from '../../src/optim/index.ts';
-import { backward, noGrad, type Tensor, tidy } from '../../src/tensor/index.ts';
+import { backward, Generator, noGrad, type Tensor, tidy } from '../../src/tensor/index.ts';
+import { discriminatorGradients, generatorGradients } from '../../src/train/adversarial.ts';
 import { encoderFromState } from '../../src/weights/encoder-state.ts';
 import { decoderOptions, loadRaeState } from '../../src/weights/reference.ts';
 import { type Entry, expectClose, type Fixture, type Kinds, type Limits, requireData } from './harness.ts';
@@ -36,7 +35,7 @@ interface Config {
     image_mean: number[];
     image_std: number[];
   };
-  disc: Omit<DiscConfig, 'key_depths'> & { recipe: { key_depths: number[] }; loss: keyof typeof discriminatorLosses };
+  disc: Omit<DiscConfig, 'key_depths'> & { recipe: { key_depths: number[] }; loss: keyof typeof discriminatorTerms };
   training: TrainingSection;
   disc_training: TrainingSection;
   steps_per_epoch: number;
@@ -67,6 +66,14 @@ function runTrajectory(entry: Entry, fixture: Fixture): void {
   const generator = optimiser(decoder, config.training, config.steps_per_epoch);
   const critic = optimiser(disc.namedParameters(), config.disc_training, config.steps_per_epoch);
   const ema = new Ema(rae.decoder, { decay: config.ema_decay });
+  const adversary = {
+    disc,
+    terms: discriminatorTerms[config.disc.loss],
+    augment: { prob: 1, cutout: config.cutout },
+    weight: config.disc_weight,
+    maxWeight: config.max_d_weight,
+    generator: new Generator(0), // draws nothing: every number is given
+  };
   const expectStep = metricsCheck(entry, fixture, config.gan_start_step);
 
   const steps = fixture.get('outputs/metrics/total').size(0);
@@ -91,7 +98,6 @@ function runTrajectory(entry: Entry, fixture: Fixture): void {
 
       // ── generator ───────────────────────────────────
       rae.train();
-      disc.eval();
       generator.adam.zeroGrad();
       const sigma = fixture.get(`inputs/${at}/noise_u`).mul(config.rae.noise_tau).view([-1, 1, 1]);
       const recon = rae.forward(images, { sigma, noise: fixture.get(`inputs/${at}/noise`) });
@@ -99,14 +105,14 @@ function runTrajectory(entry: Entry, fixture: Fixture): void {
       const loss = reconstructionLoss(recon, images, { lpips, perceptualWeight: config.perceptual_weight });
       Object.assign(metrics, { recon: loss.l1.item(), lpips: loss.lpips!.item(), total: loss.total.item() });
       if (step >= config.gan_start_step) {
-        const fake = diffAugment(toSigned(recon), draws('aug_g'), { cutout: config.cutout });
-        const gan = generatorLoss(disc.forward(fake));
-        metrics.gan = gan.item();
-        metrics.adaptive_weight = adversarialBackward(
-          { recon, reconLoss: loss.total, ganLoss: gan },
-          { layer: rae.decoder.decoder_pred.weight, ganWeight: config.disc_weight, maxWeight: config.max_d_weight },
+        const { gan, lambda } = generatorGradients(
+          adversary,
+          { layer: rae.decoder.decoder_pred.weight, reconstruct: () => recon, reconstructionLoss: () => loss.total },
+          whole(images),
+          draws('aug_g'),
         );
-        metrics.total! += config.disc_weight * metrics.adaptive_weight * metrics.gan;
+        Object.assign(metrics, { gan, adaptive_weight: lambda });
+        metrics.total! += config.disc_weight * lambda * gan;
       } else backward(loss.total);
       const tensors = decoder.map(([, p]) => p);
       metrics.grad_norm = (config.clip > 0 ? clipGradNorm_(tensors, config.clip) : gradNorm(tensors)).item();
@@ -120,10 +126,17 @@ function runTrajectory(entry: Entry, fixture: Fixture): void {
         const updates = step - config.disc_start_step;
         metrics.lr_discriminator = critic.rate(updates);
         rae.eval();
-        const fake = noGrad(() => quantize(toSigned(rae.forward(images))));
-        expectBytes(fixture, `outputs/${at}/fake_quantised`, fake);
+        const fake = noGrad(() => rae.forward(images));
+        expectBytes(fixture, `outputs/${at}/fake_quantised`, quantize(toSigned(fake)));
         critic.adam.zeroGrad();
-        Object.assign(metrics, discriminatorStep(disc, config, [fake, toSigned(images)], draws));
+        const judged = discriminatorGradients(adversary, { fake: () => fake, real: () => images }, whole(images), {
+          fake: draws('aug_fake'),
+          real: draws('aug_real'),
+        });
+        metrics.disc_loss = judged.loss;
+        metrics.logits_real = judged.logitsReal;
+        metrics.logits_fake = judged.logitsFake;
+        metrics.disc_accuracy = judged.accuracy;
         critic.adam.lr = critic.rate(updates);
         critic.adam.step();
       }
@@ -138,25 +151,8 @@ function runTrajectory(entry: Entry, fixture: Fixture): void {
   for (const owner of [lpips, rae, disc, trunk, ema, generator.adam, critic.adam]) owner.dispose();
 }
 
-/** Backward of one discriminator step on augmented pictures, fake first. */
-function discriminatorStep(
-  disc: Discriminator,
-  config: Config,
-  [fake, real]: [Tensor, Tensor],
-  draws: (which: string) => DiffAugmentDraws,
-): Metrics {
-  disc.train();
-  const logitsFake = disc.forward(diffAugment(fake, draws('aug_fake'), { cutout: config.cutout }));
-  const logitsReal = disc.forward(diffAugment(real, draws('aug_real'), { cutout: config.cutout }));
-  const loss = discriminatorLosses[config.disc.loss](logitsReal, logitsFake);
-  backward(loss);
-  return {
-    disc_loss: loss.item(),
-    logits_real: logitsReal.mean().item(),
-    logits_fake: logitsFake.mean().item(),
-    disc_accuracy: discriminatorAccuracy(logitsReal, logitsFake),
-  };
-}
+/** The batch as one piece. */
+const whole = (images: Tensor) => ({ batch: images.size(0), micro: images.size(0), bf16: false });
 
 function makeRae({ rae: config }: Config, fixture: Fixture): Rae {
   const weights = fixture.group('weights/rae');

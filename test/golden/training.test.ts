@@ -174,7 +174,10 @@ function adaptiveWeights(entry: Entry, fixture: Fixture): void {
       expectClose(weight, fixture.get(`${at}/weight`), limits, `${at} weight`);
       backward(reconLoss.add(ganLoss.mul(0.75 * weight)));
       const once = graph();
-      const same = adversarialBackward(once, { layer: once.W, ganWeight: 0.75, maxWeight: c.max_d_weight });
+      const same = adversarialBackward(
+        { parts: 1, reconstruct: () => once.recon, losses: () => once },
+        { layer: once.W, ganWeight: 0.75, maxWeight: c.max_d_weight },
+      );
       expectClose(same, weight, { rtol: 1e-6 }, `${at} weight in one pass`);
       expectClose(once.W.grad!, W.grad!, { atol: 1e-6, rtol: 1e-5 }, `${at} gradient in one pass`);
     });
