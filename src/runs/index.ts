@@ -5,6 +5,7 @@ export { takeLock } from './lock.ts';
 export { appendMetrics, cutMetrics, type MetricsRecord, readMetrics } from './metrics-log.ts';
 export {
   type Checkpoint,
+  commitBest,
   commitCheckpoint,
   latestCheckpoint,
   listCheckpoints,

@@ -113,6 +113,24 @@ export async function commitCheckpoint(
   return { step, path: target };
 }
 
+/** Write `checkpoints/best`, which no later checkpoint deletes, in place of the one there; whole or not at all. */
+export function commitBest(root: string, write: (folder: string) => void): void {
+  const { checkpoints } = runPaths(root);
+  const target = join(checkpoints, 'best');
+  const temporary = hidden(target, 'new');
+  rmSync(temporary, { recursive: true, force: true });
+  mkdirSync(temporary, { recursive: true });
+  try {
+    write(temporary);
+    flushTree(temporary);
+    swapIn(temporary, target);
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    throw error;
+  }
+  syncFolder(checkpoints);
+}
+
 /** Rename into place. The same step may exist already (a run stopped at once after a resume): it stays until then. */
 function swapIn(temporary: string, target: string): void {
   if (!existsSync(target)) {
@@ -129,7 +147,7 @@ function swapIn(temporary: string, target: string): void {
 /** A kill between swapIn's renames leaves the old folder under its other name only: give it back. */
 function restoreReplaced(checkpoints: string): void {
   for (const name of readdirSync(checkpoints)) {
-    const step = /^\.(step-\d+)\.replaced\.\d+\.tmp$/.exec(name)?.[1];
+    const step = /^\.(step-\d+|best)\.replaced\.\d+\.tmp$/.exec(name)?.[1];
     if (step !== undefined && !existsSync(join(checkpoints, step))) {
       renameSync(join(checkpoints, name), join(checkpoints, step));
     }

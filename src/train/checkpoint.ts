@@ -27,6 +27,8 @@ export interface TrainState {
   loader: unknown;
   /** Sums and counts of the metrics since the last log line. */
   window: Record<string, [sum: number, count: number]>;
+  /** The best evaluation so far by training.keep_best. */
+  best?: { step: number; value: number } | undefined;
 }
 
 export interface CheckpointParts {
@@ -75,8 +77,8 @@ export function readCheckpoint(
     }
     generator.setState(new Uint8Array(Buffer.from(bytes, 'base64')));
   }
-  const { step, samples, loader, window } = saved;
-  return { state: { step, samples, loader, window }, warning: machineDifference(saved.machine) };
+  const { step, samples, loader, window, best } = saved;
+  return { state: { step, samples, loader, window, best }, warning: machineDifference(saved.machine) };
 }
 
 function machine(): Record<string, string | number> {

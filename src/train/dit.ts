@@ -82,6 +82,7 @@ export async function trainDit({ config, rae, model, loader, heldOut, log, ...ru
       const grid = evaluating(() => samplePictures(config, rae, model, previewLabels));
       return encodeGrid(grid, { nrow: GRID_COLUMNS }).finally(() => grid.dispose());
     },
+    evaluates: ['eval_ema/loss'],
     evaluate: async () => ({
       'eval_ema/loss': await evaluating(() => heldOutLoss({ config, rae, model, heldOut, transport, times })),
     }),

@@ -7,6 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import { formatConfig, type RunConfig } from '../config/index.ts';
 import {
   appendMetrics,
+  commitBest,
   commitCheckpoint,
   cutMetrics,
   latestCheckpoint,
@@ -19,11 +20,15 @@ import {
 } from '../runs/index.ts';
 import { clearInterrupted, installSignalHandlers, interrupted } from '../tensor/index.ts';
 import { writeFileAtomic } from '../util/atomic-write.ts';
+import { expected } from '../util/check.ts';
 import { ConfigError, InterruptedError } from '../util/errors.ts';
 import { duration, figure } from '../util/format.ts';
 import type { Log } from '../util/log.ts';
 import { type CheckpointParts, readCheckpoint, type TrainState, writeCheckpoint } from './checkpoint.ts';
 import type { Schedule } from './schedule.ts';
+
+/** Of the evaluated figures; of all others (lpips, loss, distances) the lowest is the best. */
+const HIGHER_IS_BETTER = /psnr|ssim|accuracy/;
 
 /** What the session asks of the data: where it stands, as plain JSON. */
 export interface Resumable {
@@ -53,6 +58,8 @@ export interface SessionOptions {
   preview?: (() => Promise<Uint8Array>) | undefined;
   /** Figures on held-out pictures. */
   evaluate?: (() => Promise<Record<string, number>>) | undefined;
+  /** Their names, of which training.keep_best may be one. */
+  evaluates?: readonly string[] | undefined;
 }
 
 export interface Session {
@@ -61,7 +68,7 @@ export interface Session {
   goesOn(): boolean;
   /** Call once after every optimiser step with its figures; `now` ones are logged as they are, others as means since the last line. */
   afterStep(figures: { mean: Readonly<Record<string, number>>; now: Readonly<Record<string, number>> }): Promise<void>;
-  /** Saves what is not saved and gives the lock back. */
+  /** Saves what is not saved, unless a step was left halfway (by an error), and gives the lock back. */
   close(): Promise<void>;
 }
 
@@ -73,6 +80,7 @@ export function openSession(options: SessionOptions): Session {
       `--out: expected a folder without a run, received '${out}'. Add --resume to go on, or name another folder.`,
     );
   }
+  checkKeepBest(config, options.evaluates ?? []);
   mkdirSync(out, { recursive: true });
   const release = takeLock(runPaths(out).lock);
   const paths = prepareRun(out);
@@ -91,6 +99,7 @@ export function openSession(options: SessionOptions): Session {
   const events = openEvents(paths.events, { step: state.step });
   installSignalHandlers();
 
+  let midStep = false;
   let savedAt = last ? state.step : -1;
   const started = performance.now();
   const startedAt = state.step;
@@ -120,12 +129,26 @@ export function openSession(options: SessionOptions): Session {
     appendMetrics(paths.metrics, line);
   }
 
+  function keepBest(figures: Readonly<Record<string, number>>): void {
+    const value = figures[config.training.keep_best ?? ''];
+    if (value === undefined || !Number.isFinite(value)) return;
+    const sign = HIGHER_IS_BETTER.test(config.training.keep_best!) ? 1 : -1;
+    if (state.best !== undefined && sign * value <= sign * state.best.value) return;
+    state.best = { step: state.step, value };
+    state.loader = loader.state();
+    commitBest(out, (folder) => writeCheckpoint(folder, state, parts));
+  }
+
   const speed = () => ((state.step - startedAt) * options.batch) / ((performance.now() - started) / 1000);
 
   return {
     state,
-    goesOn: () => state.step < stopAt && performance.now() - started < maxSeconds * 1000,
+    goesOn() {
+      midStep = state.step < stopAt && performance.now() - started < maxSeconds * 1000;
+      return midStep;
+    },
     async afterStep({ mean, now }) {
+      midStep = false;
       state.step++;
       state.samples += options.batch;
       for (const [name, value] of Object.entries(mean)) {
@@ -150,6 +173,7 @@ export function openSession(options: SessionOptions): Session {
       ) {
         const figures = await options.evaluate();
         record(figures);
+        keepBest(figures);
         log.info(
           `step ${state.step}: ${Object.entries(figures)
             .map(([name, value]) => `${name} ${figure(value)}`)
@@ -170,13 +194,20 @@ export function openSession(options: SessionOptions): Session {
     },
     async close() {
       try {
-        if (state.step > startedAt) await save();
+        if (state.step > startedAt && !midStep) await save();
       } finally {
         log.done(`step ${state.step} of ${schedule.end} in ${duration((performance.now() - started) / 1000)}: ${out}`);
         release();
       }
     },
   };
+}
+
+function checkKeepBest({ training: { keep_best } }: RunConfig, names: readonly string[]): void {
+  if (keep_best === undefined || names.includes(keep_best)) return;
+  throw new ConfigError(
+    expected('training.keep_best', `one of what is evaluated: ${names.join(', ') || 'nothing here'}`, keep_best),
+  );
 }
 
 function progress(
