@@ -1,7 +1,7 @@
 // Figures on held-out pictures during training. Reconstructions are clamped to [0, 1], as a viewer sees them.
 
 import type { RunConfig } from '../config/index.ts';
-import { inOrder, type PictureSource, spreadIndices, subset } from '../data/index.ts';
+import { inOrder, type PictureSource, subset } from '../data/index.ts';
 import { type FlowMatchingOptions, flowMatchingLoss, sampleTimes, type TimeOptions } from '../diffusion/index.ts';
 import { toPixels } from '../inference/pixels.ts';
 import type { Lpips } from '../losses/lpips.ts';
@@ -16,13 +16,30 @@ import { DataError } from '../util/errors.ts';
 /** Pictures that a network sees at once while evaluating: fixed, since kernels round differently for other sizes. */
 const BATCH = 32;
 
-/** `count` pictures spread over a source, so that all classes show: [n, 3, H, W] in [0, 1]. The caller owns them. */
+/** `count` pictures of a source, the classes in turn: [n, 3, H, W] in [0, 1]. The caller owns them. */
 export async function somePictures(source: PictureSource, count: number): Promise<Tensor> {
-  const few = subset(source, spreadIndices(source.size, count));
+  const few = subset(source, classesInTurn(source, count));
   for await (const { images, labels } of inOrder(few, { batch: count })) {
     return toPixels(images, [labels.length, source.side, source.side]);
   }
   throw new DataError(`${source.name}: expected pictures to show, none could be read.`);
+}
+
+/** Indices of `count` pictures, one of each class before a second of any. */
+function classesInTurn(source: PictureSource, count: number): number[] {
+  const byClass = new Map<number, number[]>();
+  for (let index = 0; index < source.size; index++) {
+    const label = source.label(index);
+    const found = byClass.get(label);
+    if (found) found.push(index);
+    else byClass.set(label, [index]);
+  }
+  const classes = [...byClass.entries()].sort(([a], [b]) => a - b).map(([, indices]) => indices);
+  const rounds = Math.max(...classes.map((indices) => indices.length));
+  const turns = Array.from({ length: rounds }, (_, round) =>
+    classes.flatMap((indices) => indices.slice(round, round + 1)),
+  );
+  return turns.flat().slice(0, count);
 }
 
 /** Means over all pictures: psnr (dB), ssim, and lpips where a network is given. */
