@@ -1,7 +1,7 @@
 // Where sampled pictures go, as they come: a grid, a folder of PNGs by index, an npz. Bytes are rounded in a grid and cut off elsewhere,
 // as the reference's sample.py and sample_ddp.py do (spec 13.1, 13.2).
 
-import { readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { byteGrid, splitBytes, toBytes } from '../inference/pixels.ts';
 import { Spool } from '../inference/spool.ts';
@@ -24,6 +24,11 @@ export interface Sink {
   readonly keeps: boolean;
 }
 
+interface Outputs {
+  out?: string;
+  npz?: string;
+}
+
 interface Layout {
   side: number;
   columns: number;
@@ -31,10 +36,21 @@ interface Layout {
   first: number;
 }
 
-/** All outputs asked for, as one. ConfigError for names that cannot be meant. */
-export function openSinks({ out, npz }: { out?: string; npz?: string }, layout: Layout): Sink {
-  if (npz !== undefined && !npz.endsWith('.npz'))
+/** Refuses names that cannot be meant, before anything is loaded. */
+export function checkOutputs({ out, npz }: Outputs): void {
+  if (out === undefined && npz === undefined) {
+    throw new ConfigError('--out, --npz: expected at least one of them, received neither.');
+  }
+  if (npz !== undefined && !npz.endsWith('.npz')) {
     throw new ConfigError(expected('--npz', 'a name ending in .npz', npz));
+  }
+  if (out !== undefined && !out.endsWith('.png') && statSync(out, { throwIfNoEntry: false })?.isDirectory() === false) {
+    throw new ConfigError(`--out: expected a folder, or a name ending in .png, received the file '${out}'.`);
+  }
+}
+
+/** All outputs asked for, as one. */
+export function openSinks({ out, npz }: Outputs, layout: Layout): Sink {
   const sinks: Sink[] = [];
   if (out?.endsWith('.png')) sinks.push(grid(out, layout));
   else if (out !== undefined) sinks.push(folder(out, layout));
@@ -108,10 +124,7 @@ function pngName(index: number): string {
 
 /** PNGs of an earlier run would be taken for samples of this one. */
 function warnOfOthers(path: string, first: number, num: number): void {
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return;
-  if (!found.isDirectory())
-    throw new ConfigError(`--out: expected a folder, or a name ending in .png, received the file '${path}'.`);
+  if (!existsSync(path)) return;
   const own = new Set(Array.from({ length: num }, (_, i) => pngName(first + i)));
   const others = readdirSync(path).filter((name) => name.endsWith('.png') && !own.has(name));
   if (others.length > 0) log.warn(`${path} holds ${others.length} other PNGs, '${others[0]}' for one: they stay.`);

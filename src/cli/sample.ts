@@ -1,6 +1,7 @@
 // rae sample: pictures from noise. Picture i of a seed is the same whatever --num, --batch and --first are. Everything is streamed: what
 // was made goes to the outputs (output.ts) before the next is begun.
 
+import { setImmediate } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import type { RunConfig } from '../config/index.ts';
 import type { Guidance } from '../diffusion/index.ts';
@@ -17,7 +18,7 @@ import { count, duration, figure } from '../util/format.ts';
 import { log } from '../util/log.ts';
 import { beginVerb, type ModelOptions, modelVerb, stopIfInterrupted } from './model-options.ts';
 import { describeGuidance, describeSampler, parseGuidance, type SamplerFlags, samplerFrom } from './sample-options.ts';
-import { openSinks, type Sink } from './sample-output.ts';
+import { checkOutputs, openSinks, type Sink } from './sample-output.ts';
 import { integerOption, printResult } from './shared.ts';
 
 interface SampleOptions extends ModelOptions, SamplerFlags {
@@ -72,9 +73,7 @@ export function command(): Command {
 }
 
 async function run(options: SampleOptions): Promise<void> {
-  if (options.out === undefined && options.npz === undefined) {
-    throw new ConfigError('--out, --npz: expected at least one of them, received neither.');
-  }
+  checkOutputs(options);
   beginVerb(options);
   const model = loadModel(options.model, { ...options, need: 'generator' });
   const { rae, generator, side } = model;
@@ -120,6 +119,7 @@ async function run(options: SampleOptions): Promise<void> {
       await sinks.add(pixels, { index: first + made, labels });
       made += labels.length;
       [waiting, labels] = [[], []];
+      await setImmediate(); // timers and streams are served
       stop();
     }
     log.done();
