@@ -135,7 +135,7 @@ function adoptRae(asked: RunConfig, options: TrainOptions): AdoptedRae {
     mkdirSync(out, { recursive: true });
     saveEncoder(join(out, 'encoder.safetensors'), vit, spec);
     adopt(parts.decoder, options, 'decoder.safetensors');
-    writeFileAtomic(join(out, 'rae.yaml'), formatConfig(parts.config));
+    writeFileAtomic(join(out, 'rae.yaml'), formatConfig(parts.raeConfig));
     shipped = parts.stats;
   }
   const config = loadConfig(join(out, 'rae.yaml'));
