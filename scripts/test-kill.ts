@@ -1,4 +1,4 @@
-// npm run test:kill -- --times 50 --seed 0: disturbs that many training runs of both stages at random moments and inside writes,
+// npm run test:kill -- --times 50 --seed 0: disturbs that many training runs of the stages at random moments and inside writes,
 // resumes them, and fails when one becomes unreadable or computes other bits. Needs `npm run build`.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,10 +12,11 @@ const { values } = parseArgs({
 const [times, seed] = [Number(values.times), Number(values.seed)];
 const folder = mkdtempSync(join(tmpdir(), 'rae-kill-'));
 let failed = 0;
-const base = await undisturbed(folder, ['rae', 'dit']);
+const stages = ['rae', 'adversarial', 'dit'] as const;
+const base = await undisturbed(folder, stages);
 for (let number = 0; number < times; number++) {
   try {
-    console.log(await killOnce(base, { stage: number % 2 === 0 ? 'rae' : 'dit', seed, number }));
+    console.log(await killOnce(base, { stage: stages[number % stages.length]!, seed, number }));
   } catch (error) {
     failed++;
     console.error(error instanceof Error ? error.message : error);

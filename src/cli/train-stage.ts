@@ -14,6 +14,7 @@ import type { Encoder } from '../models/encoders/index.ts';
 import type { Rae } from '../models/rae.ts';
 import { createStage2 } from '../models/stage2.ts';
 import { dispose, Generator } from '../tensor/index.ts';
+import type { Trunk } from '../train/adversary.ts';
 import { trainDit } from '../train/dit.ts';
 import { trainEncoder } from '../train/encoder.ts';
 import { latentStatistics } from '../train/latent-statistics.ts';
@@ -24,7 +25,7 @@ import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { count } from '../util/format.ts';
 import { log } from '../util/log.ts';
-import { loadEncoder, saveEncoder } from '../weights/index.ts';
+import { loadEncoder, loadTrunk, saveEncoder } from '../weights/index.ts';
 import { adopt, type TrainOptions } from './train.ts';
 
 export interface Trained {
@@ -61,7 +62,8 @@ async function runRae(config: RunConfig, options: TrainOptions): Promise<Trained
   log.info(
     `${count(rae.decoder.numParameters())} parameters in the decoder, ${count(train.size)} pictures${lpips ? '' : ', L1 alone (no --lpips weights)'}`,
   );
-  await trainRae({ ...frame(options), config, rae, lpips, heldOut, loader: openLoader(config, train) });
+  const trunk = adoptTrunk(config, options, encoder);
+  await trainRae({ ...frame(options), config, rae, lpips, trunk, heldOut, loader: openLoader(config, train) });
   return { run: out, next: `rae train dit --rae ${out} --data ${config.data.path ?? 'PICTURES'} --out RUN` };
 }
 
@@ -109,6 +111,18 @@ function adoptLpips({ losses }: RunConfig, options: TrainOptions): Lpips | undef
   } finally {
     dispose(state);
   }
+}
+
+/** What the discriminator judges by, kept in the run's folder unless it is the run's own encoder. */
+function adoptTrunk({ gan }: RunConfig, { out, resume }: TrainOptions, encoder: Encoder): Trunk | undefined {
+  const name = gan?.disc.arch.dino_ckpt_path;
+  if (name === undefined) return undefined;
+  if (name === 'encoder') return encoder;
+  const own = join(out, 'disc.safetensors');
+  if (resume && existsSync(own)) return loadTrunk(own);
+  const trunk = loadTrunk(encoderPath(name));
+  saveEncoder(own, trunk.vit, trunk.spec);
+  return trunk;
 }
 
 interface AdoptedRae {

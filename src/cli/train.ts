@@ -1,5 +1,5 @@
 // rae train encoder|rae|dit: the three training stages. Configuration comes from --config, --recipe or the stage's default recipe;
-// flags and --set change it; --resume takes the run's own. What the run needs later (encoder, decoder, statistics, LPIPS weights) is
+// flags and --set change it; --resume takes the run's own. What the run needs later (encoder, decoder, statistics, weights of the losses) is
 // copied into its folder, so that the folder and the pictures are enough to go on or to sample.
 
 import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
@@ -26,6 +26,7 @@ export interface TrainOptions extends VerbOptions {
   rae?: string;
   stats?: string;
   lpips?: string;
+  disc?: string;
   precision?: 'fp32' | 'bf16';
   seed?: number;
   threads?: number;
@@ -61,7 +62,11 @@ export function command(): Command {
         '--encoder <path>',
         "weights of the encoder: a file, a Hugging Face folder, a run of 'train encoder', or 'embedded'",
       )
-      .option('--lpips <file>', 'weights of LPIPS; without them the loss is L1 alone'),
+      .option('--lpips <file>', 'weights of LPIPS; without them the loss is L1 alone')
+      .option(
+        '--disc <path>',
+        "the discriminator's frozen trunk: DINO's weights, any encoder, or 'encoder' for the run's own; turns the adversarial loss on",
+      ),
   );
   train.addCommand(
     stage(
@@ -136,6 +141,7 @@ function freshConfig(name: Stage, options: TrainOptions): RunConfig {
     ['training.global_seed', options.seed],
     ['stage_1.params.encoder_config_path', options.encoder],
     ['losses.lpips_file', options.lpips],
+    ['gan.disc.arch.dino_ckpt_path', options.disc],
     ['stage_1.params.normalization_stat_path', options.stats],
   ];
   const given = flags.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${JSON.stringify(value)}`]));

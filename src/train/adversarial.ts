@@ -8,6 +8,7 @@ import { discriminatorAccuracy, generatorLoss, quantize } from '../losses/gan.ts
 import { toSigned } from '../losses/reconstruction.ts';
 import { autocast, backward, cat, noGrad, type Tensor, tidy } from '../tensor/index.ts';
 import type { Adversary } from './adversary.ts';
+import { applyUpdate } from './update.ts';
 
 export interface Batching {
   /** Pictures of a step, and of a micro-batch. */
@@ -58,8 +59,8 @@ export function generatorGradients(
 
 export interface DiscriminatorFigures {
   loss: number;
-  logitsReal: number;
-  logitsFake: number;
+  logits_real: number;
+  logits_fake: number;
   accuracy: number;
 }
 
@@ -106,9 +107,29 @@ export function discriminatorGradients(
     disc.eval();
     return {
       loss,
-      logitsReal: real.mean().item(),
-      logitsFake: fake.mean().item(),
+      logits_real: real.mean().item(),
+      logits_fake: fake.mean().item(),
       accuracy: discriminatorAccuracy(real, fake),
     };
   });
+}
+
+/** Makes a step's updates of the discriminator, `since` steps after its first; returns the figures of the last, by their names in the log. */
+export function updateDiscriminator(
+  adversary: Adversary,
+  pictures: Record<'fake' | 'real', (at: number) => Tensor>,
+  batching: Batching,
+  { step, since }: { step: number; since: number },
+): { lr: number; [figure: string]: number } {
+  const { params, optimizer, updates } = adversary;
+  let last: { lr: number; [figure: string]: number } = { lr: 0 };
+  for (let i = 0; i < updates; i++) {
+    const lr = adversary.lr(since * updates + i);
+    const { loss, logits_real, logits_fake, accuracy } = discriminatorGradients(adversary, pictures, batching);
+    const terms = { 'loss/disc': loss };
+    const norm = applyUpdate({ params, optimizer, step, lr, clip: 0, loss, terms });
+    const logits = { 'disc/logits_real': logits_real, 'disc/logits_fake': logits_fake };
+    last = { lr, ...terms, ...logits, 'disc/accuracy': accuracy, 'disc/grad_norm': norm };
+  }
+  return last;
 }

@@ -48,7 +48,16 @@ export interface Adversary {
 type Gan = NonNullable<RunConfig['gan']>;
 
 /** Builds the discriminator, its heads drawn from the run's seed. ConfigError where it cannot see pictures of data.image_size. */
-export function openAdversary(config: RunConfig, gan: Gan, trunk: Trunk, { stepsPerEpoch }: Schedule): Adversary {
+export function openAdversary(
+  config: RunConfig,
+  gan: Gan,
+  trunk: Trunk | undefined,
+  { stepsPerEpoch }: Schedule,
+): Adversary {
+  if (trunk === undefined) {
+    const next = "Name one, give the run's own with --disc encoder, or leave the section gan out.";
+    throw new ConfigError(expected('--disc', "the trunk's weights for the section gan", 'none', next));
+  }
   const { arch, optimizer, scheduler, augment } = gan.disc;
   const { patch, depth } = trunk.vit.options;
   const keyDepths = arch.key_depths ?? quarters(depth);

@@ -1,6 +1,7 @@
-// Stage 1: trains the decoder of an RAE over its frozen encoder with L1 and, where weights are given, LPIPS (spec 5, 7).
-// A step in the reference's order: forward with latent noise, losses, backward, clip, optimiser, average. Random numbers are drawn for
-// the whole batch and sliced, so that accumulated gradients equal those of one large batch.
+// Stage 1: trains the decoder of an RAE over its frozen encoder with L1, LPIPS where weights are given, and the adversarial loss where the
+// configuration has a `gan` section (spec 5, 6, 7). A step in the reference's order: forward with latent noise, losses, adaptive weight,
+// backward, clip, optimiser, average, then the discriminator. Random numbers are drawn for the whole batch and sliced, so that accumulated
+// gradients equal those of one large batch.
 
 import type { RunConfig } from '../config/index.ts';
 import type { Batch, Loader, PictureSource } from '../data/index.ts';
@@ -10,11 +11,14 @@ import type { Lpips } from '../losses/lpips.ts';
 import { reconstructionLoss } from '../losses/reconstruction.ts';
 import type { Rae } from '../models/rae.ts';
 import { AdamW, adamWOptions, Ema } from '../optim/index.ts';
-import { autocast, backward, cat, Generator, noGrad, rand, randn, type Tensor, tidy } from '../tensor/index.ts';
+import { autocast, backward, cat, Generator, noGrad, type Tensor, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import type { Log } from '../util/log.ts';
+import { type Batching, generatorGradients, updateDiscriminator } from './adversarial.ts';
+import { openAdversary, startsOf, type Trunk } from './adversary.ts';
 import { evaluateReconstruction, somePictures } from './evaluate.ts';
+import { addLatentNoise, drawLatentNoise } from './latent-noise.ts';
 import { emaDecay, microBatches, scheduleOf } from './schedule.ts';
 import { openSession } from './session.ts';
 import { applyUpdate } from './update.ts';
@@ -23,6 +27,8 @@ export interface RaeTraining {
   config: RunConfig;
   rae: Rae;
   lpips?: Lpips | undefined;
+  /** What the discriminator judges by; needed with a `gan` section. */
+  trunk?: Trunk | undefined;
   loader: Loader;
   heldOut: PictureSource;
   out: string;
@@ -32,85 +38,123 @@ export interface RaeTraining {
   log: Log;
 }
 
+type Figures = Record<string, number>;
+
 /** Trains until the configuration's end, `stopAt`, or a signal (InterruptedError, after saving). */
-export async function trainRae({ config, rae, lpips, loader, heldOut, log, ...run }: RaeTraining): Promise<void> {
+export async function trainRae({
+  config,
+  rae,
+  lpips,
+  trunk,
+  loader,
+  heldOut,
+  log,
+  ...run
+}: RaeTraining): Promise<void> {
   const { training, losses, data } = config;
-  const side = rae.latentSide * rae.decoder.options.patch;
-  if (side !== data.image_size) {
-    throw new ConfigError(
-      expected(
-        'data.image_size',
-        `${side}, what the decoder makes (latent side ${rae.latentSide} times its patch)`,
-        data.image_size,
-        'Set data.image_size or stage_1.params.decoder_patch_size.',
-      ),
-    );
-  }
+  const [B, S] = [training.global_batch_size, data.image_size];
+  checkSide(rae, S);
 
   // ── model, optimiser, average ─────────────────────────
-  rae.train();
+  rae.eval(); // the latent noise of training is added here, see latent-noise.ts
   const params = rae.decoder.namedParameters();
   const optimizer = new AdamW(params, adamWOptions(training));
   const ema = new Ema(rae.decoder, { decay: emaDecay(config) });
   const generator = new Generator(training.global_seed);
   const schedule = scheduleOf(config, loader.size);
-  const micro = microBatches(config);
+  const batching: Batching = { batch: B, micro: microBatches(config), bf16: training.precision === 'bf16' };
+
+  // ── discriminator ─────────────────────────────────────
+  const starts = startsOf(config, schedule);
+  const adversary = config.gan && openAdversary(config, config.gan, trunk, schedule);
+  const parts = {
+    tensors: {
+      model: rae.decoder,
+      ema,
+      optimizer,
+      ...(adversary && { discriminator: adversary.disc, discriminator_optimizer: adversary.optimizer }),
+    },
+    generators: { noise: generator, ...(adversary && { augment: adversary.generator }) },
+  };
 
   // ── session ───────────────────────────────────────────
   const shown = await somePictures(heldOut, 8);
+  const evaluate = async (prefix: string) => prefixed(prefix, await evaluateReconstruction(rae, heldOut, lpips));
+  const evaluated = ['eval_ema', ...(config.eval?.eval_model ? ['eval_model'] : [])];
   const session = openSession({
     ...run,
     config,
     schedule,
     loader,
     log,
-    batch: training.global_batch_size,
+    batch: B,
     headline: 'loss/total',
-    parts: { tensors: { model: rae.decoder, ema, optimizer }, generators: { noise: generator } },
-    preview: () => ema.applyTo(rae.decoder, () => inEvaluation(rae, () => reconstructionGrid(rae, shown))),
+    parts,
+    preview: () => ema.applyTo(rae.decoder, () => reconstructionGrid(rae, shown)),
+    evaluates: evaluated.flatMap((who) =>
+      ['psnr', 'ssim', ...(lpips ? ['lpips'] : [])].map((name) => `${who}/${name}`),
+    ),
     evaluate: async () => ({
-      ...prefixed(
-        'eval_ema',
-        await ema.applyTo(rae.decoder, () => inEvaluation(rae, () => evaluateReconstruction(rae, heldOut, lpips))),
-      ),
-      ...(config.eval?.eval_model
-        ? prefixed('eval_model', await inEvaluation(rae, () => evaluateReconstruction(rae, heldOut, lpips)))
-        : {}),
+      ...(await ema.applyTo(rae.decoder, () => evaluate('eval_ema'))),
+      ...(config.eval?.eval_model ? await evaluate('eval_model') : {}),
     }),
   });
 
   // ── step ──────────────────────────────────────────────
-  function trainStep(
-    { images, labels }: Batch,
-    step: number,
-    lr: number,
-  ): { mean: Record<string, number>; now: Record<string, number> } {
-    const B = labels.length;
-    const pixels = toPixels(images, [B, data.image_size, data.image_size]); // [B, 3, H, W]
-    const draws = drawNoise(rae, B, generator);
+  function trainStep({ images }: Batch, step: number, lr: number): { mean: Figures; now: Figures } {
+    const { micro } = batching;
+    const pixels = toPixels(images, [B, S, S]); // [B, 3, S, S]
+    const noise = drawLatentNoise(rae, B, generator);
+    const inPrecision = <T>(fn: () => T): T => autocast({ enabled: batching.bf16 }, fn);
+    const real = (at: number) => pixels.narrow(0, at, micro);
+    const encode = (at: number) => inPrecision(() => rae.encode(real(at))); // [micro, C, h, w]
+    // Where the discriminator takes part, latents are needed again: kept, they are encoded once.
+    const judged = step >= starts.discriminator;
+    const kept = judged ? Array.from({ length: B / micro }, (_, i) => encode(i * micro)) : [];
+    const latents = (at: number) => kept[at / micro] ?? encode(at);
+
+    // Generator.
     const sums = { 'loss/total': 0, 'loss/recon': 0, 'loss/lpips': 0 };
-    for (let at = 0; at < B; at += micro) {
-      tidy(() => {
-        const part = pixels.narrow(0, at, micro);
-        const {
-          total,
-          l1,
-          lpips: perceptual,
-        } = autocast({ dtype: 'bf16', enabled: training.precision === 'bf16' }, () => {
-          const latents = rae.encode(
-            part,
-            draws && { sigma: draws.sigma.narrow(0, at, micro), noise: draws.noise.narrow(0, at, micro) },
-          );
-          return reconstructionLoss(rae.decode(latents), part, { lpips, perceptualWeight: losses.lpips });
+    const reconstruct = (at: number) => inPrecision(() => rae.decode(addLatentNoise(latents(at), noise, at)));
+    const lossOf = (recon: Tensor, at: number) => {
+      const perceptual = step >= starts.lpips ? lpips : undefined;
+      const loss = inPrecision(() =>
+        reconstructionLoss(recon, real(at), { lpips: perceptual, perceptualWeight: losses.lpips }),
+      );
+      sums['loss/total'] += (loss.total.item() * micro) / B;
+      sums['loss/recon'] += (loss.l1.item() * micro) / B;
+      sums['loss/lpips'] += ((loss.lpips?.item() ?? 0) * micro) / B;
+      return loss.total;
+    };
+    const game: Figures = {};
+    if (adversary && adversary.weight > 0 && step >= starts.adversarial) {
+      const of = { layer: rae.decoder.decoder_pred.weight, reconstruct, reconstructionLoss: lossOf };
+      const { gan, lambda } = generatorGradients(adversary, of, batching);
+      game['loss/gan'] = gan;
+      game['disc/weight'] = lambda;
+      sums['loss/total'] += adversary.weight * lambda * gan;
+    } else {
+      for (let at = 0; at < B; at += micro) {
+        tidy(() => {
+          const total = lossOf(reconstruct(at), at);
+          backward(micro === B ? total : total.mul(micro / B));
         });
-        backward(micro === B ? total : total.mul(micro / B));
-        sums['loss/total'] += (total.item() * micro) / B;
-        sums['loss/recon'] += (l1.item() * micro) / B;
-        sums['loss/lpips'] += ((perceptual?.item() ?? 0) * micro) / B;
-      });
+      }
     }
-    const norm = applyUpdate({ params, optimizer, ema, step, lr, clip: training.clip_grad, loss: sums['loss/total'] });
-    return { mean: { ...sums, grad_norm: norm }, now: { 'lr/generator': lr } };
+    const clip = training.clip_grad;
+    const terms = { ...sums, ...game };
+    const norm = applyUpdate({ params, optimizer, ema, step, lr, clip, loss: sums['loss/total'], terms });
+    const rates: Figures = { 'lr/generator': lr };
+
+    // Discriminator: reconstructions by the updated decoder, without latent noise.
+    if (adversary && judged) {
+      const fake = (at: number) => inPrecision(() => rae.decode(latents(at)));
+      const since = step - starts.discriminator;
+      const { lr, ...figures } = updateDiscriminator(adversary, { fake, real }, batching, { step, since });
+      Object.assign(game, figures);
+      rates['lr/discriminator'] = lr;
+    }
+    return { mean: { ...sums, grad_norm: norm, ...game }, now: rates };
   }
 
   // ── loop ──────────────────────────────────────────────
@@ -123,18 +167,22 @@ export async function trainRae({ config, rae, lpips, loader, heldOut, log, ...ru
   } finally {
     await session.close();
     optimizer.dispose();
+    adversary?.optimizer.dispose();
     ema.dispose();
   }
 }
 
-/** Noise strengths [B, 1, 1], then noise [B, N, C], in the order of Rae.encode; undefined without noise. */
-function drawNoise(rae: Rae, B: number, generator: Generator): { sigma: Tensor; noise: Tensor } | undefined {
-  if (rae.noiseTau <= 0) return undefined;
-  const shape = [B, 1, 1];
-  const sigma = (rae.noise === 'uniform' ? rand(shape, { generator }) : randn(shape, { generator }).abs()).mul(
-    rae.noiseTau,
+function checkSide(rae: Rae, imageSize: number): void {
+  const side = rae.latentSide * rae.decoder.options.patch;
+  if (side === imageSize) return;
+  throw new ConfigError(
+    expected(
+      'data.image_size',
+      `${side}, what the decoder makes (latent side ${rae.latentSide} times its patch)`,
+      imageSize,
+      'Set data.image_size or stage_1.params.decoder_patch_size.',
+    ),
   );
-  return { sigma, noise: randn([B, rae.latentSide ** 2, rae.encoder.width], { generator }) };
 }
 
 /** Inputs above reconstructions, as PNG bytes. */
@@ -143,15 +191,6 @@ export function reconstructionGrid(rae: Rae, pixels: Tensor): Promise<Uint8Array
   return encodeGrid(both, { nrow: pixels.size(0) }).finally(() => both.dispose());
 }
 
-async function inEvaluation<T>(rae: Rae, fn: () => Promise<T>): Promise<T> {
-  rae.eval();
-  try {
-    return await fn();
-  } finally {
-    rae.train();
-  }
-}
-
-function prefixed(prefix: string, figures: Readonly<Record<string, number>>): Record<string, number> {
+function prefixed(prefix: string, figures: Readonly<Figures>): Figures {
   return Object.fromEntries(Object.entries(figures).map(([name, value]) => [`${prefix}/${name}`, value]));
 }

@@ -5,7 +5,7 @@ import { temporaryFolder } from './small-runs.ts';
 let base: Undisturbed;
 
 beforeAll(async () => {
-  base = await undisturbed(temporaryFolder(), ['rae', 'dit']);
+  base = await undisturbed(temporaryFolder(), ['rae', 'adversarial', 'dit']);
 });
 
 it.each([
@@ -14,6 +14,7 @@ it.each([
   { stage: 'rae', number: 3 },
   { stage: 'dit', number: 4 },
   { stage: 'encoder', number: 5 },
+  { stage: 'adversarial', number: 6 },
 ] as const)(
   'a $stage run that is killed again and again computes the same bits (point $number)',
   async ({ stage, number }) => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Draws } from '../../src/data/random.ts';
 import { latestCheckpoint } from '../../src/runs/index.ts';
-import { outcome, type Stage, trainArguments } from './small-runs.ts';
+import { outcome, type Stage, trainArguments, verbOf } from './small-runs.ts';
 
 const RAE = fileURLToPath(new URL('../../bin/rae.mjs', import.meta.url));
 const END = 9;
@@ -70,7 +70,7 @@ const complete = (stage: Stage, folder: string, out: string) =>
   ]);
 const resumed = (stage: Stage, out: string) => [
   'train',
-  stage,
+  verbOf(stage),
   '--out',
   out,
   '--resume',
@@ -89,7 +89,7 @@ export interface Undisturbed {
 /** The runs to compare with: an encoder, then the stages over it. */
 export async function undisturbed(folder: string, stages: readonly Stage[]): Promise<Undisturbed> {
   const result: Undisturbed = { folder, outcomes: {}, seconds: {} };
-  for (const stage of ['encoder', 'rae', ...stages.filter((s) => s === 'dit')] as Stage[]) {
+  for (const stage of new Set<Stage>(['encoder', 'rae', ...stages])) {
     const out = join(folder, stage);
     const { code, seconds, errors } = await child(complete(stage, folder, out));
     if (code !== 0) throw new Error(`${stage}: expected exit code 0, received ${code}: ${errors}`);

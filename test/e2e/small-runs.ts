@@ -1,20 +1,24 @@
 // Tiny training runs on the embedded set for the end-to-end tests: real verbs, real files, a few steps.
 
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { main } from '../../src/cli/main.ts';
 import { latestCheckpoint } from '../../src/runs/index.ts';
 import { log } from '../../src/util/log.ts';
 
-export type Stage = 'encoder' | 'rae' | 'dit';
+/** The stages, and stage 1 with its adversary in all three phases: before it, its updates alone from step 2, the game from step 4. */
+export type Stage = 'encoder' | 'rae' | 'adversarial' | 'dit';
+
+/** What `rae train` calls the stage. */
+export const verbOf = (stage: Stage) => (stage === 'adversarial' ? 'rae' : stage);
 
 export function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), 'rae-e2e-'));
 }
 
 /** Settings that make a recipe small: 16 pictures a batch, everything often. */
-const SMALL = [
+const SMALL = set(
   'training.global_batch_size=16',
   'data.synthetic.train_size=64',
   'data.synthetic.eval_size=16',
@@ -22,16 +26,32 @@ const SMALL = [
   'training.sample_every=4',
   'training.checkpoint_every=3',
   'training.keep_checkpoints=0',
-].flatMap((value) => ['--set', value]);
+);
+
+function set(...values: string[]): string[] {
+  return values.flatMap((value) => ['--set', value]);
+}
 
 /** Arguments of `rae` that begin a small run of a stage; the stages before it are `folder`/encoder and `folder`/rae. */
 export function trainArguments(stage: Stage, folder: string, out: string, more: readonly string[] = []): string[] {
+  const rae = [
+    '--encoder',
+    join(folder, 'encoder'),
+    ...set('stage_1.params.decoder_config.decoder_num_hidden_layers=2'),
+  ];
   const input = {
     encoder: ['--set', 'mae.num_hidden_layers=2'],
-    rae: ['--encoder', join(folder, 'encoder'), '--set', 'stage_1.params.decoder_config.decoder_num_hidden_layers=2'],
+    rae,
+    adversarial: [
+      ...rae,
+      ...['--disc', 'encoder'],
+      ...set('gan.loss.disc_upd_start_step=2', 'gan.loss.disc_start_step=4', 'training.keep_best=eval_ema/psnr'),
+      ...set('gan.disc.arch.key_depths=[0]', 'eval.eval_interval=3'),
+    ],
     dit: ['--rae', join(folder, 'rae'), '--set', 'stage_2.params.depth=[2,1]', '--set', 'sampler.params.num_steps=3'],
   }[stage];
-  return ['train', stage, '--recipe', `embedded-${stage}`, '--out', out, '--threads', '1', ...input, ...SMALL, ...more];
+  const verb = verbOf(stage);
+  return ['train', verb, '--recipe', `embedded-${verb}`, '--out', out, '--threads', '1', ...input, ...SMALL, ...more];
 }
 
 /** Runs `rae` in this process; throws unless it exits with `code`. */
@@ -41,12 +61,11 @@ export async function rae(args: readonly string[], code = 0): Promise<void> {
   if (got !== code) throw new Error(`rae ${args.join(' ')}: expected exit code ${code}, received ${got}`);
 }
 
-/** Everything a run has computed, as bytes: weights, averages, optimiser, state, logged figures without times. */
+/** Everything a run has computed, as bytes: weights, averages, optimisers, state, logged figures without times. */
 export function outcome(run: string): Record<string, string> {
   const { path } = latestCheckpoint(run)!;
-  const files = ['model', 'ema', 'optimizer'].map(
-    (name) => [name, readFileSync(join(path, `${name}.safetensors`)).toString('base64')] as const,
-  );
+  const names = readdirSync(path).filter((name) => name.endsWith('.safetensors'));
+  const files = names.map((name) => [name, readFileSync(join(path, name)).toString('base64')] as const);
   const metrics = readFileSync(join(run, 'metrics.jsonl'), 'utf8').replace(/"images_per_second":[^,}]*/g, '');
   return { ...Object.fromEntries(files), state: readFileSync(join(path, 'state.json'), 'utf8'), metrics };
 }

@@ -134,8 +134,8 @@ function runTrajectory(entry: Entry, fixture: Fixture): void {
           real: draws('aug_real'),
         });
         metrics.disc_loss = judged.loss;
-        metrics.logits_real = judged.logitsReal;
-        metrics.logits_fake = judged.logitsFake;
+        metrics.logits_real = judged.logits_real;
+        metrics.logits_fake = judged.logits_fake;
         metrics.disc_accuracy = judged.accuracy;
         critic.adam.lr = critic.rate(updates);
         critic.adam.step();

@@ -3,7 +3,7 @@
 // improved by one power iteration per forward pass in training mode.
 
 import { buffer, type InitOptions, init, Module, type Parameter, parameter } from '../../nn/index.ts';
-import { conv1d, empty, noGrad, pad, type Tensor, tidy } from '../../tensor/index.ts';
+import { autocast, conv1d, empty, noGrad, pad, type Tensor, tidy } from '../../tensor/index.ts';
 
 const EPS = 1e-12;
 
@@ -55,23 +55,27 @@ export class SpectralConv extends Module {
     return circularConv(x, this.weight(), this.bias); // [B, outputs, N]
   }
 
-  /** weight_orig / sigma, sigma = u'Wv with u and v constant for the gradient. */
+  /** weight_orig / sigma, sigma = u'Wv with u and v constant for the gradient, in float32 also under autocast. */
   weight(): Tensor {
-    return tidy(() => {
-      // Copies: the next power iteration writes u and v in place, while this pass still waits for its backward.
-      const [u, v] = [this.weight_u.clone(), this.weight_v.clone()];
-      return this.weight_orig.div(u.dot(this.weight_orig.flatten(1).matmul(v)));
-    });
+    return tidy(() =>
+      autocast({ enabled: false }, () => {
+        // Copies: the next power iteration writes u and v in place, while this pass still waits for its backward.
+        const [u, v] = [this.weight_u.clone(), this.weight_v.clone()];
+        return this.weight_orig.div(u.dot(this.weight_orig.flatten(1).matmul(v)));
+      }),
+    );
   }
 
   /** v <- W'u / |W'u|, u <- Wv / |Wv|, in place. */
   iterate(): void {
     noGrad(() =>
-      tidy(() => {
-        const W = this.weight_orig.flatten(1); // [outputs, inputs * kernel]
-        this.weight_v.copy_(unit(W.t().matmul(this.weight_u)));
-        this.weight_u.copy_(unit(W.matmul(this.weight_v)));
-      }),
+      tidy(() =>
+        autocast({ enabled: false }, () => {
+          const W = this.weight_orig.flatten(1); // [outputs, inputs * kernel]
+          this.weight_v.copy_(unit(W.t().matmul(this.weight_u)));
+          this.weight_u.copy_(unit(W.matmul(this.weight_v)));
+        }),
+      ),
     );
   }
 }
