@@ -1,15 +1,34 @@
-// The options of rae sample that have a syntax of their own: guidance, and what the configuration's sampler becomes with them.
+// What the options of rae sample mean for a model: sampler, guidance and its guide, classes and number, noise.
 
 import type { RunConfig } from '../config/index.ts';
-import { adaptiveSamplers, type SamplerName, samplers } from '../diffusion/index.ts';
-import { type SamplingOptions, samplerOf } from '../inference/generate.ts';
+import { adaptiveSamplers, type Guidance, type SamplerName, samplers } from '../diffusion/index.ts';
+import { loadGenerator } from '../inference/build.ts';
+import { guidanceOf, labelled, type SamplingOptions, samplerOf } from '../inference/generate.ts';
+import { type LabelChoice, parseLabels } from '../inference/labels.ts';
+import { type LoadedGenerator, loadGuide } from '../inference/load-model.ts';
+import { pickTensor, readTensors } from '../inference/tensors.ts';
+import { dispose, type Tensor } from '../tensor/index.ts';
 import { expected, nearest } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
+import type { ModelOptions } from './model-options.ts';
 
 export interface SamplerFlags {
   sampler?: string;
   steps?: number;
   end?: 'reference' | 'zero';
+}
+
+export interface SampleOptions extends ModelOptions, SamplerFlags {
+  labels?: string;
+  num?: number;
+  first: number;
+  batch: number;
+  guidance?: string;
+  guide?: string;
+  noise?: string;
+  npz?: string;
+  seed: number;
+  out?: string;
 }
 
 type Guiding = RunConfig['guidance'];
@@ -70,4 +89,75 @@ export function describeGuidance({ method, scale, t_min, t_max }: Guiding): stri
   if (scale <= 1) return 'no guidance';
   const within = t_min === 0 && t_max === 1 ? '' : ` in t ${t_min} to ${t_max}`;
   return `${method === 'cfg' ? 'classifier-free guidance' : 'autoguidance'} ${scale}${within}`;
+}
+
+/** Without --labels: every class once up to so many classes, else this many pictures of random ones. */
+const [ALL_UP_TO, RANDOM] = [64, 8];
+
+/** The configuration with the guidance asked for, and the guidance itself, its guide loaded. */
+export function withGuidance(
+  model: LoadedGenerator,
+  options: SampleOptions,
+): { config: RunConfig; guidance: Guidance } {
+  const base = model.config.guidance;
+  const config = {
+    ...model.config,
+    guidance: options.guidance === undefined ? base : parseGuidance(options.guidance, base),
+  };
+  const wanted = config.guidance.method === 'autoguidance' && config.guidance.scale > 1;
+  if (options.guide !== undefined && !wanted) {
+    throw new ConfigError(
+      `--guide: expected --guidance auto:SCALE beside it, received ${describeGuidance(config.guidance)}.`,
+    );
+  }
+  if (!wanted) return { config, guidance: guidanceOf(config, model.generator) };
+  const guide = options.guide === undefined ? configuredGuide(config) : loadGuide(options.guide, model);
+  return {
+    config,
+    guidance: guidanceOf(config, model.generator, labelled(guide.config, guide.generator, options.precision)),
+  };
+}
+
+/** The guide that the configuration itself names, as the reference's do. */
+function configuredGuide(config: RunConfig) {
+  const { guidance_model } = config.guidance;
+  if (guidance_model?.ckpt === undefined) {
+    throw new ConfigError(
+      '--guide: expected the weaker model of auto guidance, received none. Name a run or an earlier checkpoint.',
+    );
+  }
+  const own = { ...config, stage_2: guidance_model } as RunConfig;
+  return { config: own, generator: loadGenerator(own, guidance_model.ckpt) };
+}
+
+/** The noise of --noise, held against the model. */
+export function readNoise(path: string, { rae }: LoadedGenerator): Tensor {
+  const tensors = readTensors(path);
+  try {
+    const noise = pickTensor(path, tensors, { names: ['noise', 'x', 'z'], rank: rae.latentShape.length + 1 });
+    const wanted = rae.latentShape.join(', ');
+    if (noise.shape.slice(1).join(', ') !== wanted || noise.size(0) === 0)
+      throw new ConfigError(`--noise: expected [N, ${wanted}], received [${noise.shape.join(', ')}].`);
+    return noise.to('f32').clone();
+  } finally {
+    dispose(tensors);
+  }
+}
+
+/** Which classes, and how many pictures. */
+export function labelsAndNumber(
+  { labels, num, first }: SampleOptions,
+  { config, classes }: LoadedGenerator,
+  noise: Tensor | undefined,
+): { choice: LabelChoice; num: number } {
+  const many = config.misc.num_classes > ALL_UP_TO;
+  const choice = labels === undefined ? (many ? 'random' : 'all') : parseLabels(labels, config, classes);
+  const usual = choice === 'random' ? RANDOM : choice === 'all' ? config.misc.num_classes : choice.length;
+  const available = noise === undefined ? Number.POSITIVE_INFINITY : noise.size(0) - first;
+  const wanted = num ?? (noise === undefined ? usual : available);
+  if (wanted > available || wanted < 1) {
+    const what = `at most ${noise!.size(0)} with --first, as many as --noise holds`;
+    throw new ConfigError(expected('--num', what, first + wanted));
+  }
+  return { choice, num: wanted };
 }
