@@ -94,8 +94,11 @@ interface Location {
 
 function locate(path: string, flag: string): Location {
   const root = path === 'embedded' ? EMBEDDED : path;
+  if (path === 'embedded' && !existsSync(join(root, 'config.yaml'))) {
+    throw new ConfigError(`${flag}: expected the shipped model in '${root}', received none. Install rae anew.`);
+  }
   if (!existsSync(root)) {
-    const next = path === 'embedded' ? 'It ships with rae.' : "Name a run directory, a configuration, or 'embedded'.";
+    const next = "Name a run directory, a configuration, or 'embedded'.";
     throw new ConfigError(expected(flag, 'an existing run directory or file', path, next));
   }
   if (isYaml(root)) return { folder: undefined, configFile: root, checkpoint: undefined, weights: undefined };
