@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { writeFileAtomic } from '../util/atomic-write.ts';
 import {
+  commitBest,
   commitCheckpoint,
   latestCheckpoint,
   listCheckpoints,
@@ -31,6 +32,22 @@ test('a checkpoint lies complete in its folder and `latest` names it', async () 
 test('only the newest are kept, by number and not by name', async () => {
   for (const step of [9_999_999, 10_000_000, 10_000_001]) await commit(step, 2);
   expect(steps()).toEqual([10_000_000, 10_000_001]);
+});
+
+test('the best is written anew in its place and outlives every other checkpoint', async () => {
+  const write = (text: string) => (folder: string) => writeFileAtomic(join(folder, 'state.json'), text);
+  const best = () => readFileSync(join(root, 'checkpoints', 'best', 'state.json'), 'utf8');
+  commitBest(root, write('first'));
+  commitBest(root, write('second'));
+  const fail = () => {
+    throw new Error('disk full');
+  };
+  expect(() => commitBest(root, fail)).toThrow('disk full');
+  for (const step of [1, 2, 3]) await commit(step, 1);
+  prepareRun(root);
+  expect(best()).toBe('second');
+  expect([steps(), latestCheckpoint(root)?.step]).toEqual([[3], 3]);
+  expect(readdirSync(join(root, 'checkpoints')).sort()).toEqual(['best', 'latest', 'step-0000003']);
 });
 
 test('a writer that fails leaves the run as it was', async () => {

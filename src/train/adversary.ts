@@ -108,8 +108,8 @@ export function startsOf({ gan }: RunConfig, { stepsPerEpoch, end }: Schedule): 
     throw new ConfigError(
       expected(
         `gan.loss.${name}`,
-        `a start before the run's end at step ${end}`,
-        `step ${step}`,
+        `a step before the run's end ${end}`,
+        step,
         `Train longer, or set gan.loss.${name}_step.`,
       ),
     );
@@ -121,7 +121,7 @@ export function startsOf({ gan }: RunConfig, { stepsPerEpoch, end }: Schedule): 
   };
   if (starts.adversarial < starts.discriminator) {
     const what = `at least disc_upd_start (step ${starts.discriminator}), so that the discriminator has learnt something`;
-    throw new ConfigError(expected('gan.loss.disc_start', what, `step ${starts.adversarial}`));
+    throw new ConfigError(expected('gan.loss.disc_start', what, starts.adversarial));
   }
   return starts;
 }

@@ -25,12 +25,17 @@ export function loadTrunk(path: string): LoadedTrunk {
   if (statSync(path).isDirectory() || isOwn(path)) return loadEncoder(path);
   const state = loadTensorFile(path);
   try {
-    if (!isDino(state)) return encoderFromState(state);
-    const vit = dinoTrunkFromState(state);
-    return { vit, spec: { family: 'dino', vit: vit.options, mean: IMAGENET_MEAN, std: IMAGENET_STD } };
+    return trunkFromState(state);
   } finally {
     dispose(state);
   }
+}
+
+/** The trunk of a file's tensors, which are copied. */
+export function trunkFromState(state: ReadonlyMap<string, Tensor>): LoadedTrunk {
+  if (!isDino(state)) return encoderFromState(state);
+  const vit = dinoTrunkFromState(state);
+  return { vit, spec: { family: 'dino', vit: vit.options, mean: IMAGENET_MEAN, std: IMAGENET_STD } };
 }
 
 /** Written by saveEncoder: the metadata hold the specification. */
