@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { RunConfigInput } from '../config/index.ts';
 import { applyOverrides, type RunConfig, readConfigFile, resolveUnknown } from '../config/index.ts';
+import { paperAdversary } from '../recipes/adversary.ts';
 import { recipe } from '../recipes/index.ts';
 import { setThreads } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
@@ -145,7 +146,7 @@ function freshConfig(name: Stage, options: TrainOptions): RunConfig {
     ['stage_1.params.normalization_stat_path', options.stats],
   ];
   const given = flags.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${JSON.stringify(value)}`]));
-  const input = applyOverrides(base as Record<string, unknown>, [...given, ...(options.set ?? [])]);
+  const input = applyOverrides(withAdversary(base, options), [...given, ...(options.set ?? [])]);
   const config = resolveUnknown(input, { name: options.config ?? `recipe ${options.recipe ?? `photos-${name}`}` });
   if (config.data.path === undefined && config.data.synthetic === undefined) {
     throw new ConfigError(
@@ -159,6 +160,17 @@ function freshConfig(name: Stage, options: TrainOptions): RunConfig {
       `train ${name}: expected a configuration for this stage, received one for another. See \`rae recipes\`.`,
     );
   return config;
+}
+
+/** With --disc and no section gan, the paper's, for the run's length; starts that --set gives in epochs take the place of its steps. */
+function withAdversary(base: RunConfigInput | Record<string, unknown>, { disc, set = [] }: TrainOptions) {
+  const input = base as Record<string, unknown>;
+  if (disc === undefined || input.gan !== undefined) return input;
+  const gan = paperAdversary(applyOverrides(input, set).training as RunConfigInput['training']);
+  const inEpochs = (key: string) =>
+    set.some((assignment) => assignment.startsWith(`gan.loss.${key.replace('_step', '')}=`));
+  const loss = Object.fromEntries(Object.entries(gan.loss).filter(([key]) => !inEpochs(key)));
+  return { ...input, gan: { ...gan, loss } };
 }
 
 /** Copies a file that the run needs later into its folder, whole or not at all; a resumed run keeps the one it has. */

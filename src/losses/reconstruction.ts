@@ -8,13 +8,14 @@ export interface ReconstructionLossOptions {
   /** Without it the loss is L1 alone. */
   lpips?: Lpips | undefined;
   perceptualWeight?: number;
+  l1Weight?: number;
 }
 
 export interface ReconstructionLoss {
-  /** l1 + perceptualWeight * lpips, a scalar with gradient. */
+  /** l1Weight * l1 + perceptualWeight * lpips, a scalar with gradient. */
   total: Tensor;
   l1: Tensor;
-  /** The batch mean, before its weight. */
+  /** The batch mean, before its weight, as l1 is. */
   lpips: Tensor | undefined;
 }
 
@@ -22,13 +23,14 @@ export interface ReconstructionLoss {
 export function reconstructionLoss(
   recon: Tensor,
   image: Tensor,
-  { lpips, perceptualWeight = 1 }: ReconstructionLossOptions = {},
+  { lpips, perceptualWeight = 1, l1Weight = 1 }: ReconstructionLossOptions = {},
 ): ReconstructionLoss {
   return tidy(() => {
     const l1 = l1Loss(recon, image);
-    if (!lpips || perceptualWeight === 0) return { total: l1, l1, lpips: undefined };
+    const weighted = l1Weight === 1 ? l1 : l1.mul(l1Weight);
+    if (!lpips || perceptualWeight === 0) return { total: weighted, l1, lpips: undefined };
     const distance = lpips.forward(toSigned(image), toSigned(recon)).mean();
-    return { total: l1.add(distance.mul(perceptualWeight)), l1, lpips: distance };
+    return { total: weighted.add(distance.mul(perceptualWeight)), l1, lpips: distance };
   });
 }
 

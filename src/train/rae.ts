@@ -119,7 +119,7 @@ export async function trainRae({
     const lossOf = (recon: Tensor, at: number) => {
       const perceptual = step >= starts.lpips ? lpips : undefined;
       const loss = inPrecision(() =>
-        reconstructionLoss(recon, real(at), { lpips: perceptual, perceptualWeight: losses.lpips }),
+        reconstructionLoss(recon, real(at), { lpips: perceptual, perceptualWeight: losses.lpips, l1Weight: losses.l1 }),
       );
       sums['loss/total'] += (loss.total.item() * micro) / B;
       sums['loss/recon'] += (loss.l1.item() * micro) / B;
