@@ -112,12 +112,21 @@ async function run(name: Stage, options: TrainOptions): Promise<void> {
   printResult(options, result, `next: ${result.next}`);
 }
 
-function resumedConfig({ out, set = [] }: TrainOptions): RunConfig {
+/** Flags that a resumed run takes from its own configuration and folder. */
+const FIXED = ['config', 'recipe', 'encoder', 'rae', 'stats', 'lpips', 'disc', 'precision', 'seed'] as const;
+
+function resumedConfig({ out, set = [], data, evalData, ...options }: TrainOptions): RunConfig {
   const path = join(out, 'config.yaml');
   if (!existsSync(path))
     throw new ConfigError(
       expected('--resume', `a run in '${out}'`, 'a folder without config.yaml', 'Leave --resume out to begin one.'),
     );
+  const fixed = FIXED.find((flag) => options[flag] !== undefined);
+  if (fixed !== undefined) {
+    throw new ConfigError(
+      `--${fixed}: expected none with --resume, which goes on as '${out}' was begun, received one. Leave it out, or begin a new run.`,
+    );
+  }
   for (const assignment of set) {
     const key = assignment.split('=')[0]!.trim();
     if (!HARMLESS.test(key)) {
@@ -126,7 +135,11 @@ function resumedConfig({ out, set = [] }: TrainOptions): RunConfig {
       );
     }
   }
-  return resolveUnknown(applyOverrides(readConfigFile(path), set), { name: path });
+  const moved = [
+    ...(data === undefined ? [] : [`data.path=${JSON.stringify(data)}`]),
+    ...(evalData === undefined ? [] : [`data.eval_path=${JSON.stringify(evalData)}`]),
+  ];
+  return resolveUnknown(applyOverrides(readConfigFile(path), [...moved, ...set]), { name: path });
 }
 
 function freshConfig(name: Stage, options: TrainOptions): RunConfig {

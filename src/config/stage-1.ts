@@ -55,7 +55,6 @@ export const losses = z.strictObject({
   l1: z.number().min(0).default(1),
   /** Weight of LPIPS; 0 without a weights file. Default: gan.loss.perceptual_weight, else 1. */
   lpips: z.number().min(0).optional(),
-  lpips_net: z.enum(['squeeze', 'vgg']).default('squeeze'),
   lpips_file: maybe(path),
 });
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { hashTensor } from '../../test/golden/hash.ts';
 import { backward, Generator, randn, type Tensor, tidy } from '../tensor/index.ts';
+import { patchify } from './layers/patches.ts';
 import { MaskedAutoencoder } from './mae.ts';
 
 function tinyMae(generator?: Generator): MaskedAutoencoder {
@@ -67,4 +68,16 @@ test('an order of another shape is refused', () => {
   expect(() => tinyMae().forward(randn([2, 3, 16, 16]), { order })).toThrow(
     /order of shape \[2, 16\], received \[2, 9\]/,
   );
+});
+
+test('regresses plain pixels where normPixLoss is off', () => {
+  const mae = new MaskedAutoencoder({
+    encoder: { width: 16, depth: 1, heads: 2, hidden: 32, patch: 4, grid: [4, 4] },
+    decoder: { width: 16, depth: 1, heads: 2 },
+    normPixLoss: false,
+  });
+  const pixels = hashTensor('image', [2, 3, 16, 16], { scale: 1 });
+  const { loss, predicted, mask } = mae.forward(pixels);
+  const error = predicted.sub(patchify(pixels, 4)).square().mean([-1]);
+  expect(loss.item()).toBeCloseTo(error.mul(mask).sum().div(mask.sum()).item(), 6);
 });

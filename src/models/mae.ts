@@ -17,6 +17,8 @@ export interface MaskedAutoencoderOptions extends InitOptions {
   decoder: { width: number; depth: number; heads: number; hidden?: number };
   /** Share of patches that are hidden. */
   maskRatio?: number;
+  /** Predict each patch in its own mean and variance (default), or plain pixels. */
+  normPixLoss?: boolean;
 }
 
 export interface MaeForwardOptions {
@@ -43,8 +45,9 @@ export class MaskedAutoencoder extends Module {
   readonly decoder_norm: LayerNorm;
   readonly decoder_pred: Linear;
   readonly maskRatio: number;
+  readonly normPixLoss: boolean;
 
-  constructor({ encoder, decoder, maskRatio = 0.75, generator }: MaskedAutoencoderOptions) {
+  constructor({ encoder, decoder, maskRatio = 0.75, normPixLoss = true, generator }: MaskedAutoencoderOptions) {
     super();
     if (encoder.classToken === false || (encoder.registers ?? 0) > 0) {
       throw new ArgumentError(
@@ -57,6 +60,7 @@ export class MaskedAutoencoder extends Module {
     const { width, depth, heads, hidden = 4 * width } = decoder;
     const eps = encoder.eps ?? 1e-6;
     this.maskRatio = maskRatio;
+    this.normPixLoss = normPixLoss;
     this.encoder = new ViT({ ...encoder, generator });
     this.decoder_embed = new Linear(encoder.width, width, { generator });
     this.mask_token = parameter(empty([1, 1, width]));
@@ -88,9 +92,14 @@ export class MaskedAutoencoder extends Module {
     const predicted = this.decode(encoded, restore); // [B, N, p*p*3]
 
     const mask = restore.ge(kept).to(pixels.dtype); // [B, N]
-    const target = noGrad(() => normalizedPatches(pixels, this.encoder.options.patch)); // [B, N, p*p*3]
+    const target = noGrad(() => this.#target(pixels)); // [B, N, p*p*3]
     const error = predicted.sub(target).square().mean([-1]); // [B, N]
     return { loss: error.mul(mask).sum().div(mask.sum()), predicted, mask };
+  }
+
+  #target(pixels: Tensor): Tensor {
+    const { patch } = this.encoder.options;
+    return this.normPixLoss ? normalizedPatches(pixels, patch) : patchify(pixels, patch); // [B, N, p*p*3]
   }
 
   /** Visible tokens [B, 1 + K, D] -> all patches [B, N, p*p*3]; mask tokens stand for the hidden ones. */

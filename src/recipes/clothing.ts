@@ -29,7 +29,7 @@ export function clothingRae(): RunConfigInput {
   return {
     stage_1: stage1,
     data,
-    losses: { lpips: 1, lpips_net: 'squeeze' },
+    losses: { lpips: 1 },
     training: {
       steps: 3000,
       global_batch_size: 64,

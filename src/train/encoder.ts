@@ -65,6 +65,7 @@ export function buildMae(config: RunConfig, generator: Generator): { mae: Masked
       hidden: section.decoder_intermediate_size,
     },
     maskRatio: section.mask_ratio,
+    normPixLoss: section.norm_pix_loss,
     generator,
   });
   return { mae, spec: { family: 'vit', vit: { ...mae.encoder.options, finalNorm: 'plain' }, mean: MEAN, std: STD } };
@@ -141,7 +142,8 @@ function maskedGrid(
       const patch = mae.encoder.options.patch;
       const { predicted, mask } = mae.forward(normalise(pixels), { generator: new Generator(0) }); // [B, N, p*p*3], [B, N]
       const hidden = unpatchify(mask.unsqueeze(-1).expand(predicted.shape).contiguous(), patch); // [B, 3, H, W]
-      const filled = unpatchify(predicted, patch).mul(0.2).add(0.5).clamp(0, 1);
+      const contrast = mae.normPixLoss ? 0.2 : 0.5; // deviations of a patch, or pixels in [-1, 1]
+      const filled = unpatchify(predicted, patch).mul(contrast).add(0.5).clamp(0, 1);
       const seen = pixels.mul(hidden.neg().add(1)).add(hidden.mul(0.5));
       return cat([pixels, seen, filled.mul(hidden).add(pixels.mul(hidden.neg().add(1)))], 0);
     }),

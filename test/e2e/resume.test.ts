@@ -41,6 +41,10 @@ describe('a run directory', () => {
     await rae(trainArguments('encoder', folder, join(folder, 'encoder')), 2);
   });
 
+  it('refuses flags that a resumed run would ignore', async () => {
+    await rae(['train', 'encoder', '--out', join(folder, 'encoder'), '--resume', '--precision', 'bf16'], 2);
+  });
+
   it('refuses to change what a resumed run computes', async () => {
     await rae(['train', 'encoder', '--out', join(folder, 'encoder'), '--resume', '--set', 'training.global_seed=1'], 2);
   });
