@@ -1,12 +1,13 @@
-// What the demo measures of a model on the embedded set, and the two grids it draws: held-out pictures above their reconstructions, and
-// samples of every class, one class a row.
+// What the demo measures of a model on the embedded set, and the grids it draws: held-out pictures above their reconstructions, samples of
+// every class, one class a row, and all of it in one enlarged picture.
 
 import { join } from 'node:path';
 import { type PictureSource, syntheticSource } from '../data/index.ts';
 import { generateLatents, guidanceOf, samplerOf } from '../inference/generate.ts';
 import { type LoadedGenerator, loadModel } from '../inference/load-model.ts';
 import { encodeGrid } from '../io/grid.ts';
-import { dispose, noGrad, type Tensor, tidy } from '../tensor/index.ts';
+import type { Rae } from '../models/rae.ts';
+import { cat, dispose, noGrad, type Tensor, tidy } from '../tensor/index.ts';
 import { evaluateReconstruction, somePictures } from '../train/evaluate.ts';
 import {
   encodeAll,
@@ -36,7 +37,7 @@ export interface Figures {
 const SIZES = { probe: 3000, heldOut: 500, samples: 200 };
 const GRID = { columns: 8, classes: 10 };
 
-/** Judges the model at `path` and writes `NAME-reconstructions.png` and `NAME-samples.png` into `out`. */
+/** Judges the model at `path` and writes `NAME-reconstructions.png`, `NAME-samples.png` and `NAME.png` into `out`. */
 export async function judgeModel(path: string, { out, name }: { out: string; name: string }): Promise<Figures> {
   const model = loadModel(path, { need: 'generator' });
   const { rae } = model;
@@ -51,6 +52,7 @@ export async function judgeModel(path: string, { out, name }: { out: string; nam
   const samples = sample(model, SIZES.samples);
   const pixels = noGrad(() => tidy(() => rae.decode(samples.latents).clamp(0, 1)));
   writeFileAtomic(join(out, `${name}-samples.png`), await sampleGrid(pixels));
+  writeFileAtomic(join(out, `${name}.png`), await overview(rae, shown, pixels));
 
   // ── judged by latents of real pictures ────────────────
   const train = await encodeAll(rae, pictures('train', SIZES.probe, model.side));
@@ -100,4 +102,16 @@ function sampleGrid(pixels: Tensor): Promise<Uint8Array> {
     .transpose(0, 1)
     .reshape([-1, C, H, W]);
   return encodeGrid(rows, { nrow: columns }).finally(() => rows.dispose());
+}
+
+/** A column a class: a held-out picture, its reconstruction, samples; three times enlarged. */
+function overview(rae: Rae, shown: Tensor, samples: Tensor): Promise<Uint8Array> {
+  const { columns, classes } = GRID;
+  const all = noGrad(() =>
+    tidy(() => {
+      const rows = cat([shown, rae.forward(shown).clamp(0, 1), samples.narrow(0, 0, columns * classes)], 0);
+      return rows.repeatInterleave(3, 2).repeatInterleave(3, 3);
+    }),
+  );
+  return encodeGrid(all, { nrow: classes, padding: 4, padValue: 1 }).finally(() => all.dispose());
 }
