@@ -93,7 +93,7 @@ export function embeddedDit(): RunConfigInput {
     misc: { num_classes: 10, time_dist_shift_base: 1024 }, // 16 tokens of 64: no shift
     data,
     sampler: { mode: 'ODE', params: { sampling_method: 'euler', num_steps: 50 } },
-    guidance: { method: 'cfg', scale: 2 },
+    guidance: { method: 'cfg', scale: 1.5 },
     training: {
       steps: 10_000,
       global_batch_size: 64,
