@@ -1,17 +1,13 @@
 """DiT^DH in plain PyTorch: what the stage-2 bench compares with. Written from the specification (section 8.2), in the usual eager style.
 
-Runs as a process: the configuration is the first argument (JSON), commands are lines on standard input
-(`step N`, `forward N`, `quit`), answers are JSON lines on standard output, as bench/stage2.ts gives them.
+A training step and a forward pass, beside bench/ours/stage2.ts.
 """
-import ctypes
-import json
 import math
-import resource
-import sys
-import time
 
 import torch
 import torch.nn.functional as F
+from serve import configuration, serve
+from start import draw_weights
 from torch import nn
 
 
@@ -165,67 +161,43 @@ class DiTDH(nn.Module):
         return self.final_layer(h, s).transpose(1, 2).reshape(x.shape)
 
 
-def main():
-    config = json.loads(sys.argv[1])
-    torch.set_num_threads(config["threads"])
-    libc = ctypes.CDLL(None)
-    libc.mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD: as our addon sets them
-    libc.mallopt(-1, 512 * 2**20)
-    model = DiTDH(config).train()
-    torch.manual_seed(0)
-    with torch.no_grad():  # the same start on both sides, by name
-        for name, p in sorted(model.named_parameters()):
-            p.normal_(0, 0.02)
-            if name.split(".")[-2:-1] and "norm" in name.split(".")[-2]:
-                p.add_(1)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-4, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
-    params = list(model.parameters())
-    ema = [p.detach().clone() for p in params]
-    bf16 = torch.autocast("cpu", torch.bfloat16, enabled=config["precision"] == "bf16")
-    B, C, side = config["batch"], config["inChannels"], config["inputSize"]
-    shift = math.sqrt(max(4096, C * side * side) / 4096)
-    data = torch.randn(B, C, side, side)
-    y = torch.arange(B) % config["numClasses"]
-
-    def step():
-        noise = torch.randn(B, C, side, side)
-        t = torch.rand(B) * 0.999
-        t = shift * t / (1 + (shift - 1) * t)
-        over = t[:, None, None, None]
-        xt = (1 - over) * data + over * noise
-        optimizer.zero_grad()
-        with bf16:
-            v = model(xt, t, y)
-        loss = (v - (noise - data)).square().flatten(1).mean(1).mean()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(params, 1.0)
-        optimizer.step()
-        torch._foreach_lerp_(ema, params, 0.0005)
-        return loss.item()
-
-    def forward():
-        with torch.no_grad(), bf16:
-            model.eval()
-            v = model(data, torch.full((B,), 0.5), y)
-            model.train()
-            return v.float().square().mean().item()
-
-    def answer(**fields):
-        print(json.dumps(fields), flush=True)
-
-    answer(ready=True, name="PyTorch eager", torch=torch.__version__, parameters=sum(p.numel() for p in params))
-    for line in sys.stdin:
-        command, *count = line.split() or ["quit"]
-        if command == "quit":
-            break
-        run = {"step": step, "forward": forward}[command]
-        seconds, cpu_seconds = [], []
-        for _ in range(int(count[0])):
-            start, cpu = time.perf_counter(), time.process_time()
-            value = run()
-            seconds.append(time.perf_counter() - start)
-            cpu_seconds.append(time.process_time() - cpu)
-        answer(seconds=seconds, cpuSeconds=cpu_seconds, value=value, peakRss=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+c = configuration()
+model = DiTDH(c).train()
+torch.manual_seed(0)
+draw_weights(model.named_parameters())
+params = list(model.parameters())
+optimizer = torch.optim.AdamW(params, lr=2e-4, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
+ema = [p.detach().clone() for p in params]
+bf16 = torch.autocast("cpu", torch.bfloat16, enabled=c["precision"] == "bf16")
+B, C, side = c["batch"], c["inChannels"], c["inputSize"]
+shift = math.sqrt(max(4096, C * side * side) / 4096)
+data = torch.randn(B, C, side, side)
+y = torch.arange(B) % c["numClasses"]
 
 
-main()
+def step():
+    noise = torch.randn(B, C, side, side)
+    t = torch.rand(B) * 0.999
+    t = shift * t / (1 + (shift - 1) * t)
+    over = t[:, None, None, None]
+    xt = (1 - over) * data + over * noise
+    optimizer.zero_grad()
+    with bf16:
+        v = model(xt, t, y)
+    loss = (v - (noise - data)).square().flatten(1).mean(1).mean()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(params, 1.0)
+    optimizer.step()
+    torch._foreach_lerp_(ema, params, 0.0005)
+    return loss.item()
+
+
+def forward():
+    with torch.no_grad(), bf16:
+        model.eval()
+        v = model(data, torch.full((B,), 0.5), y)
+        model.train()
+        return v.float().square().mean().item()
+
+
+serve({"step": step, "forward": forward}, parameters=sum(p.numel() for p in params))

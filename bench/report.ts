@@ -1,0 +1,87 @@
+// Results as a table for the terminal, and as a dated entry for docs/benchmarks.md.
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import type { Row } from './measure.ts';
+
+const SCALE = { ns: 1e9, us: 1e6, ms: 1e3 } as const;
+const MB = 2 ** 20;
+
+/** Cells of one row, the header first. */
+function cells(rows: readonly Row[]): string[][] {
+  const header = ['work', 'ours', 'PyTorch', 'ratio', 'quartiles', 'CPU', 'memory', 'ratio'];
+  return [header, ...rows.map(rowCells)];
+}
+
+function rowCells({ name, unit, ours, peer, ratio, cpu, memory }: Row): string[] {
+  const time = (seconds: number) => `${(seconds * SCALE[unit]).toPrecision(4)} ${unit}`;
+  const size = (bytes: number) => `${Math.round(bytes / MB)}`;
+  return [
+    name,
+    time(ours.time),
+    time(peer.time),
+    ratio.median.toFixed(3),
+    `${ratio.lower.toFixed(3)}-${ratio.upper.toFixed(3)}`,
+    cpu.toFixed(3),
+    `${size(ours.peak)} / ${size(peer.peak)} MB`,
+    memory.toFixed(2),
+  ];
+}
+
+/** A table in fixed columns. */
+export function table(rows: readonly Row[]): string {
+  const all = cells(rows);
+  const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
+  const lines = all.map((row) =>
+    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '),
+  );
+  return [...lines, ...rows.flatMap(growthLine)].join('\n');
+}
+
+function growthLine({ name, growth }: Row): string[] {
+  if (!growth) return [];
+  return [`${name}: ${growth.tensors} tensors and ${(growth.resident / MB).toFixed(1)} MB more after all of its steps`];
+}
+
+/** What the numbers were measured on, one line. */
+export function hardware(threads: number): string {
+  const { model } = cpus()[0] ?? { model: 'unknown processor' };
+  const flags = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '';
+  const extensions = ['avx2', 'avx512f', 'avx512_bf16', 'amx_bf16'].filter((flag) => flags.includes(` ${flag}`));
+  return `${model}, ${cpus().length} cores (${threads} threads a side), ${extensions.join(' ') || 'no vector extensions named'}, ${Math.round(totalmem() / 2 ** 30)} GB, Node ${process.versions.node}`;
+}
+
+/** A dated section of docs/benchmarks.md. */
+export function entry(rows: readonly Row[], { threads, precision }: { threads: number; precision: string }): string {
+  const [head = [], ...body] = cells(rows);
+  const line = (row: readonly string[]) => `| ${row.join(' | ')} |`;
+  return [
+    `## ${new Date().toISOString().slice(0, 10)}, ${commit()}, ${precision}`,
+    '',
+    `${hardware(threads)}, PyTorch ${rows[0]?.peer.version ?? ''} eager. ${rows[0]?.pairs ?? 0} pairs a row; ratio = ours / PyTorch.`,
+    '',
+    line(head),
+    line(head.map((_, i) => (i === 0 ? '---' : '---:'))),
+    ...body.map(line),
+    ...rows.flatMap(growthLine).map((text) => `\n${text}.`),
+    '',
+  ].join('\n');
+}
+
+/** Puts the entry below the title of the file, newest first. */
+export function record(file: string, text: string): void {
+  const intro =
+    '# Benchmarks\n\n`npm run bench -- --record` adds an entry on top. What is measured, and how: bench/works.ts, bench/measure.ts.\n';
+  const old = existsSync(file) ? readFileSync(file, 'utf8') : intro;
+  const at = old.indexOf('\n## ');
+  const [before, after] = at < 0 ? [old, ''] : [old.slice(0, at), old.slice(at + 1)];
+  writeFileSync(file, `${before.trimEnd()}\n\n${text}${after ? `\n${after}` : ''}`);
+}
+
+function commit(): string {
+  try {
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+  } catch {
+    return 'no commit';
+  }
+}

@@ -1,0 +1,46 @@
+// npm run bench [-- NAME... --pairs 7 --threads 2 --precision bf16 --json --record]: ours beside PyTorch eager, the same model, numbers,
+// dtype and threads, each side in its own process, in turns. A NAME picks the works that begin with it; without one all run.
+import { parseArgs } from 'node:util';
+import { measure, type Row } from './measure.ts';
+import { benchPython } from './python.ts';
+import { entry, hardware, record, table } from './report.ts';
+import { works } from './works.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    pairs: { type: 'string', default: '7' },
+    threads: { type: 'string', default: '2' },
+    precision: { type: 'string', default: 'fp32' },
+    json: { type: 'boolean', default: false }, // one JSON object on standard output, the rest on standard error
+    record: { type: 'boolean', default: false }, // also an entry in docs/benchmarks.md
+  },
+});
+const say = (line: string) => console.error(line);
+const [pairs, threads] = [Number(values.pairs), Number(values.threads)];
+const { precision } = values;
+if (precision !== 'fp32' && precision !== 'bf16')
+  throw new Error(`--precision: expected fp32 or bf16, received ${precision}`);
+if (!(pairs >= 1 && threads >= 1)) throw new Error('--pairs and --threads: expected whole numbers of at least 1');
+if (values.record && pairs < 7) throw new Error(`--record: expected at least 7 pairs, received ${pairs}`);
+
+const known = works(precision);
+const chosen = known.filter(({ name }) => positionals.length === 0 || positionals.some((p) => name.startsWith(p)));
+if (chosen.length === 0) {
+  throw new Error(
+    `bench: expected some of ${known.map(({ name }) => name).join(', ')}, received ${positionals.join(' ')}`,
+  );
+}
+
+const python = await benchPython(say);
+const rows: Row[] = [];
+for (const work of chosen) {
+  say(`${work.name}: ${work.title}`);
+  const onPair = (pair: number, ratio: number) => say(`  ${pair}/${pairs}  ${ratio.toFixed(3)}`);
+  rows.push(await measure(work, { python, threads, pairs, onPair }));
+}
+say(`\n${hardware(threads)}, PyTorch ${rows[0]?.peer.version}; ratio = ours / PyTorch, ${precision}`);
+(values.json ? say : console.log)(table(rows));
+if (values.json)
+  console.log(JSON.stringify({ date: new Date().toISOString(), hardware: hardware(threads), precision, rows }));
+if (values.record) record('docs/benchmarks.md', entry(rows, { threads, precision }));

@@ -1,0 +1,106 @@
+// What is measured: for each piece of work the two sides, their configuration, and how a run of it is shown.
+
+export interface Work {
+  name: string;
+  title: string;
+  /** bench/ours/<ours>.ts and bench/peers/<peer>.py. */
+  ours: string;
+  peer: string;
+  /** Handed to both sides, with the number of threads. */
+  config: object;
+  /** The name of the work among those that a side serves. */
+  run: string;
+  /** A run holds this many pieces (default 1), and a time is shown for one. */
+  pieces?: number;
+  /** Seconds to the unit shown. */
+  unit: 'ns' | 'us' | 'ms';
+  /** This many runs a sample, instead of half a second's worth. */
+  runs?: number;
+  /** Ours also says how much it grew over all runs. */
+  growth?: boolean;
+}
+
+const clothing = {
+  size: 112,
+  batch: 16,
+  encoder: { width: 192, depth: 12, heads: 3, patch: 16 }, // DeiT-Tiny
+  decoder: { width: 192, depth: 6, heads: 3, hidden: 768 },
+};
+
+const tiny = {
+  inputSize: 5,
+  inChannels: 32,
+  hiddenSize: [64, 64],
+  depth: [4, 2],
+  numHeads: [4, 4],
+  numClasses: 10,
+  batch: 16,
+};
+
+const small = {
+  inputSize: 7,
+  inChannels: 192,
+  hiddenSize: [192, 256],
+  depth: [4, 2],
+  numHeads: [3, 4],
+  numClasses: 10,
+  batch: 32,
+};
+
+/** All of it. `precision` 'bf16' runs the networks of both sides under autocast. */
+export function works(precision: 'fp32' | 'bf16'): Work[] {
+  const stage2 = { ours: 'stage2', peer: 'ditdh', run: 'step', unit: 'ms' } as const;
+  return [
+    {
+      name: 'call',
+      title: 'small add with its free',
+      ours: 'call',
+      peer: 'call',
+      config: { calls: 20_000 },
+      run: 'add',
+      pieces: 20_000,
+      unit: 'ns',
+    },
+    {
+      name: 'block',
+      title: 'ViT block, forward and backward: 8 x 197 tokens of 384',
+      ours: 'block',
+      peer: 'block',
+      config: { batch: 8, tokens: 197, width: 384, heads: 6, hidden: 1536 },
+      run: 'block',
+      unit: 'ms',
+    },
+    {
+      name: 'stage1',
+      title: 'stage-1 step, clothing: 112 px, batch 16, L1 + LPIPS',
+      ours: 'stage1',
+      peer: 'stage1',
+      config: { ...clothing, precision },
+      run: 'step',
+      unit: 'ms',
+    },
+    {
+      name: 'stage2-tiny',
+      title: 'stage-2 step: 25 tokens, width 64, batch 16',
+      config: { ...tiny, precision },
+      ...stage2,
+    },
+    {
+      name: 'stage2-small',
+      title: 'stage-2 step, clothing: 49 tokens, 192/256, batch 32',
+      config: { ...small, precision },
+      ...stage2,
+    },
+    {
+      name: 'steps',
+      title: '10,000 steps of a tiny model',
+      ours: 'steps',
+      peer: 'steps',
+      config: { width: 32, batch: 8 },
+      run: 'step',
+      unit: 'us',
+      runs: 1400, // with 7 pairs and the warm-up 10,000 steps and more
+      growth: true,
+    },
+  ];
+}
