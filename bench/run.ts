@@ -17,30 +17,40 @@ const { values, positionals } = parseArgs({
   },
 });
 const say = (line: string) => console.error(line);
-const [pairs, threads] = [Number(values.pairs), Number(values.threads)];
-const { precision } = values;
-if (precision !== 'fp32' && precision !== 'bf16')
-  throw new Error(`--precision: expected fp32 or bf16, received ${precision}`);
-if (!(pairs >= 1 && threads >= 1)) throw new Error('--pairs and --threads: expected whole numbers of at least 1');
-if (values.record && pairs < 7) throw new Error(`--record: expected at least 7 pairs, received ${pairs}`);
 
-const known = works(precision);
-const chosen = known.filter(({ name }) => positionals.length === 0 || positionals.some((p) => name.startsWith(p)));
-if (chosen.length === 0) {
-  throw new Error(
-    `bench: expected some of ${known.map(({ name }) => name).join(', ')}, received ${positionals.join(' ')}`,
-  );
+try {
+  await bench();
+} catch (error) {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
 }
 
-const python = await benchPython(say);
-const rows: Row[] = [];
-for (const work of chosen) {
-  say(`${work.name}: ${work.title}`);
-  const onPair = (pair: number, ratio: number) => say(`  ${pair}/${pairs}  ${ratio.toFixed(3)}`);
-  rows.push(await measure(work, { python, threads, pairs, onPair }));
+async function bench(): Promise<void> {
+  const [pairs, threads] = [Number(values.pairs), Number(values.threads)];
+  const { precision } = values;
+  if (precision !== 'fp32' && precision !== 'bf16')
+    throw new Error(`--precision: expected fp32 or bf16, received ${precision}`);
+  if (!(pairs >= 1 && threads >= 1)) throw new Error('--pairs and --threads: expected whole numbers of at least 1');
+  if (values.record && pairs < 7) throw new Error(`--record: expected at least 7 pairs, received ${pairs}`);
+
+  const known = works(precision);
+  const chosen = known.filter(({ name }) => positionals.length === 0 || positionals.some((p) => name.startsWith(p)));
+  if (chosen.length === 0) {
+    throw new Error(
+      `bench: expected some of ${known.map(({ name }) => name).join(', ')}, received ${positionals.join(' ')}`,
+    );
+  }
+
+  const python = await benchPython(say);
+  const rows: Row[] = [];
+  for (const work of chosen) {
+    say(`${work.name}: ${work.title}`);
+    const onPair = (pair: number, ratio: number) => say(`  ${pair}/${pairs}  ${ratio.toFixed(3)}`);
+    rows.push(await measure(work, { python, threads, pairs, onPair }));
+  }
+  say(`\n${hardware(threads)}, PyTorch ${rows[0]?.peer.version}; ratio = ours / PyTorch, ${precision}`);
+  (values.json ? say : console.log)(table(rows));
+  if (values.json)
+    console.log(JSON.stringify({ date: new Date().toISOString(), hardware: hardware(threads), precision, rows }));
+  if (values.record) record('docs/benchmarks.md', entry(rows, { threads, precision }));
 }
-say(`\n${hardware(threads)}, PyTorch ${rows[0]?.peer.version}; ratio = ours / PyTorch, ${precision}`);
-(values.json ? say : console.log)(table(rows));
-if (values.json)
-  console.log(JSON.stringify({ date: new Date().toISOString(), hardware: hardware(threads), precision, rows }));
-if (values.record) record('docs/benchmarks.md', entry(rows, { threads, precision }));
