@@ -19,7 +19,8 @@ import { trainDit } from '../train/dit.ts';
 import { trainEncoder } from '../train/encoder.ts';
 import { latentStatistics } from '../train/latent-statistics.ts';
 import { trainRae } from '../train/rae.ts';
-import { openLoader, openPictures } from '../train/sources.ts';
+import { claimRun } from '../train/session.ts';
+import { openLoader, openPictures, type Pictures } from '../train/sources.ts';
 import { writeFileAtomic } from '../util/atomic-write.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
@@ -39,12 +40,16 @@ export async function trainStage(
   config: RunConfig,
   options: TrainOptions,
 ): Promise<Trained> {
-  if (name === 'encoder') return runEncoder(config, options);
-  return name === 'rae' ? runRae(config, options) : runDit(config, options);
+  const pictures = await openPictures(config);
+  const release = claimRun(options.out, { resume: options.resume ?? false }); // what follows writes into the run's folder
+  try {
+    return await { encoder: runEncoder, rae: runRae, dit: runDit }[name](config, options, pictures);
+  } finally {
+    release();
+  }
 }
 
-async function runEncoder(config: RunConfig, options: TrainOptions): Promise<Trained> {
-  const { train, heldOut } = await openPictures(config);
+async function runEncoder(config: RunConfig, options: TrainOptions, { train, heldOut }: Pictures): Promise<Trained> {
   await trainEncoder({ ...frame(options), config, heldOut, loader: openLoader(config, train) });
   return {
     run: options.out,
@@ -52,9 +57,8 @@ async function runEncoder(config: RunConfig, options: TrainOptions): Promise<Tra
   };
 }
 
-async function runRae(config: RunConfig, options: TrainOptions): Promise<Trained> {
+async function runRae(config: RunConfig, options: TrainOptions, { train, heldOut }: Pictures): Promise<Trained> {
   const { out } = options;
-  const { train, heldOut } = await openPictures(config);
   const encoder = adoptEncoder(config, options);
   const generator = new Generator(config.training.global_seed);
   const rae = buildRae(config, { encoder, generator });
@@ -67,9 +71,8 @@ async function runRae(config: RunConfig, options: TrainOptions): Promise<Trained
   return { run: out, next: `rae train dit --rae ${out} --data ${config.data.path ?? 'PICTURES'} --out RUN` };
 }
 
-async function runDit(asked: RunConfig, options: TrainOptions): Promise<Trained> {
+async function runDit(asked: RunConfig, options: TrainOptions, { train, heldOut }: Pictures): Promise<Trained> {
   const { out } = options;
-  const { train, heldOut } = await openPictures(asked);
   const source = adoptRae(asked, options);
   const rae = loadRae(source.config, { encoder: source.encoder, decoder: source.decoder });
   await adoptStatistics(rae, asked.stage_1.params.normalization_stat_path ?? source.stats, train, options);
@@ -83,8 +86,8 @@ async function runDit(asked: RunConfig, options: TrainOptions): Promise<Trained>
   return { run: out, next: `rae sample --model ${out} --labels all --out samples.png` };
 }
 
-function frame(options: TrainOptions) {
-  return { out: options.out, resume: options.resume ?? false, stopAt: options.steps, maxSeconds: options.seconds, log };
+function frame({ out, resume = false, steps, seconds }: TrainOptions) {
+  return { out, resume, claimed: true, stopAt: steps, maxSeconds: seconds, log };
 }
 
 /** The encoder of the run: loaded from where the configuration says, then kept in the run's folder. */

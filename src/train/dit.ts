@@ -34,6 +34,7 @@ export interface DitTraining {
   heldOut: PictureSource;
   out: string;
   resume: boolean;
+  claimed?: boolean | undefined;
   stopAt?: number | undefined;
   maxSeconds?: number | undefined;
   log: Log;

@@ -30,6 +30,7 @@ export interface EncoderTraining {
   heldOut: PictureSource;
   out: string;
   resume: boolean;
+  claimed?: boolean | undefined;
   stopAt?: number | undefined;
   maxSeconds?: number | undefined;
   log: Log;

@@ -33,6 +33,7 @@ export interface RaeTraining {
   heldOut: PictureSource;
   out: string;
   resume: boolean;
+  claimed?: boolean | undefined;
   stopAt?: number | undefined;
   maxSeconds?: number | undefined;
   log: Log;

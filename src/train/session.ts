@@ -1,7 +1,6 @@
 // The frame around a training loop: opens or resumes a run directory, and after every step does what is due — a log line, a grid of
 // samples, an evaluation, a checkpoint — and stops where it must. The loops themselves (encoder.ts, rae.ts, dit.ts) stay straight.
 
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { formatConfig, type RunConfig } from '../config/index.ts';
@@ -42,6 +41,8 @@ export interface SessionOptions {
   config: RunConfig;
   /** Go on from the newest checkpoint of `out`. */
   resume: boolean;
+  /** The caller holds the run (claimRun) and gives it back. */
+  claimed?: boolean | undefined;
   schedule: Schedule;
   parts: CheckpointParts;
   loader: Resumable;
@@ -72,17 +73,24 @@ export interface Session {
   close(): Promise<void>;
 }
 
-/** Opens the run. ConfigError when `out` holds a run and `resume` is false, or the other way round. */
-export function openSession(options: SessionOptions): Session {
-  const { out, config, schedule, parts, loader, log, maxSeconds = Number.POSITIVE_INFINITY } = options;
-  if (!options.resume && listCheckpoints(out).length > 0) {
+/**
+ * Takes the run for this process, before anything is written into its folder; returns what gives it back. ConfigError when `out` holds a
+ * run that `resume` does not ask for, or when a process trains there.
+ */
+export function claimRun(out: string, { resume }: { resume: boolean }): () => void {
+  if (!resume && listCheckpoints(out).length > 0) {
     throw new ConfigError(
       `--out: expected a folder without a run, received '${out}'. Add --resume to go on, or name another folder.`,
     );
   }
+  return takeLock(runPaths(out).lock);
+}
+
+/** Opens the run. ConfigError as claimRun. */
+export function openSession(options: SessionOptions): Session {
+  const { out, config, schedule, parts, loader, log, maxSeconds = Number.POSITIVE_INFINITY } = options;
   checkKeepBest(config, options.evaluates ?? []);
-  mkdirSync(out, { recursive: true });
-  const release = takeLock(runPaths(out).lock);
+  const release = options.claimed ? () => {} : claimRun(out, options);
   const paths = prepareRun(out);
   const state: TrainState = { step: 0, samples: 0, loader: loader.state(), window: {} };
   const last = options.resume ? latestCheckpoint(out) : undefined;
