@@ -4,6 +4,7 @@
 import { decodeImage } from '../io/image.ts';
 import { scanImageFolder } from './image-folder.ts';
 import { resample, type Step } from './resample.ts';
+import { Room } from './room.ts';
 import { mirrorInPlace, type PictureSource } from './source.ts';
 import type { Transform } from './transforms.ts';
 
@@ -54,34 +55,4 @@ export async function folderSource(folder: string, options: FolderSourceOptions)
       if (transform.flip && draws.chance(0.5)) mirrorInPlace(into, side);
     },
   };
-}
-
-/** Bounds how many pictures are decoded at once, by the largest seen so far: many small ones, few large ones. */
-class Room {
-  readonly #budget: number;
-  #largest = 2 ** 20;
-  #inside = 0;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(budget: number) {
-    this.#budget = budget;
-  }
-
-  observe(bytes: number): void {
-    this.#largest = Math.max(this.#largest, bytes);
-  }
-
-  /** Waits for a place; call what it returns to leave. */
-  async enter(): Promise<() => void> {
-    if (this.#inside >= this.#places()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#inside++;
-    return () => {
-      this.#inside--;
-      while (this.#waiting.length > 0 && this.#inside < this.#places()) this.#waiting.shift()!();
-    };
-  }
-
-  #places(): number {
-    return Math.max(4, Math.floor(this.#budget / this.#largest));
-  }
 }
