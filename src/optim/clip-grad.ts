@@ -16,13 +16,19 @@ export function clipGradNorm_(params: Iterable<Tensor>, maxNorm: number): Tensor
       expected('clipGradNorm_', 'a positive norm', maxNorm, 'Use gradNorm to measure without clipping.'),
     );
   }
-  return noGrad(() =>
+  const list = [...params];
+  const norm = gradNorm(list);
+  scaleGrads_(list, norm, maxNorm);
+  return norm;
+}
+
+/** The second half of clipGradNorm_: scales by a norm that is known. One that is not finite makes every gradient so. */
+export function scaleGrads_(params: Iterable<Tensor>, norm: Tensor, maxNorm: number): void {
+  noGrad(() =>
     tidy(() => {
       const grads = gradsOf(params);
-      const norm = totalNorm(grads);
       // Multiplied even when the factor is 1, so that no number has to come back from the device.
       if (grads.length > 0) foreach.mul_(grads, norm.add(1e-6).reciprocal().mul(maxNorm).clamp(undefined, 1));
-      return norm;
     }),
   );
 }

@@ -26,6 +26,14 @@ test.each([
     says: /step 7: .* in the gradients of b\.bias\./,
   },
   {
+    what: 'a gradient alone, although clipping would spread it',
+    spoil: (update: ReturnType<typeof setUp>) => {
+      update.clip = 1;
+      update.params[1]![1].setGrad(tensor([0, Number.NaN]));
+    },
+    says: /step 7: .* in the gradients of b\.bias\./,
+  },
+  {
     what: 'a parameter, whatever followed from it',
     spoil: ({ params }: ReturnType<typeof setUp>) => {
       params[0]![1].detach().fill_(Number.POSITIVE_INFINITY);

@@ -1,6 +1,6 @@
 // One optimiser update after backward: refuse what is not finite, clip, set the rate, step, average.
 
-import { type AdamW, clipGradNorm_, type Ema, gradNorm, nonFiniteGrads } from '../optim/index.ts';
+import { type AdamW, type Ema, gradNorm, nonFiniteGrads, scaleGrads_ } from '../optim/index.ts';
 import type { Tensor } from '../tensor/index.ts';
 import { tidy } from '../tensor/index.ts';
 import { RaeError } from '../util/errors.ts';
@@ -24,7 +24,8 @@ export interface Update {
 export function applyUpdate({ params, optimizer, ema, step, lr, clip, loss, terms }: Update): number {
   return tidy(() => {
     const tensors = params.map(([, p]) => p);
-    const norm = (clip > 0 ? clipGradNorm_(tensors, clip) : gradNorm(tensors)).item();
+    const total = gradNorm(tensors);
+    const norm = total.item();
     if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
       throw new RaeError(
         'ERR_NON_FINITE',
@@ -32,6 +33,7 @@ export function applyUpdate({ params, optimizer, ema, step, lr, clip, loss, term
           'The last checkpoint is kept: resume from it with a lower rate, fp32, or clipping.',
       );
     }
+    if (clip > 0) scaleGrads_(tensors, total, clip);
     optimizer.lr = lr;
     optimizer.step();
     optimizer.zeroGrad();
