@@ -89,6 +89,16 @@ test('a checkpoint, or a file in it, means that one', () => {
   expect(modelParts(old).step).toBe(10);
 });
 
+test('the best checkpoint, which training.keep_best leaves beside the numbered ones, means that one', () => {
+  const best = join(run, 'checkpoints', 'best');
+  cpSync(join(run, 'checkpoints/step-0000010'), best, { recursive: true });
+  writeFileSync(join(best, 'state.json'), '{"step": 7}');
+  expect(seedOf(best)).toBe(1);
+  expect(seedOf(best, { raw: true })).toBe(11);
+  expect(seedOf(run)).toBe(2);
+  expect(modelParts(best).step).toBe(7);
+});
+
 test('--weights takes the place of the generator', () => {
   expect(seedOf(run, { weights: join(run, 'checkpoints/step-0000010/ema.safetensors') })).toBe(1);
 });

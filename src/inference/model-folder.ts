@@ -1,7 +1,7 @@
 // Where the parts of a model lie. A model is named by
 //   a run directory, or a folder with the same files and no checkpoints (assets/ is one):
 //     config.yaml  rae.yaml  encoder.safetensors  decoder.safetensors  stats.safetensors  dit.safetensors  classes.json
-//   one of a run's checkpoints (RUN/checkpoints/step-0001000), or a file of weights in either;
+//   one of a run's checkpoints (RUN/checkpoints/step-0001000, or best), or a file of weights in either;
 //   a configuration file whose own paths name the parts, as the reference's do (looked up as they are, then beside it);
 //   `embedded`, the shipped model.
 
@@ -87,7 +87,7 @@ interface Location {
   /** The folder of the parts; none for a configuration file. */
   folder: string | undefined;
   configFile: string;
-  checkpoint: { step: number; path: string } | undefined;
+  checkpoint: { step: number | undefined; path: string } | undefined;
   /** The file of weights that was named. */
   weights: string | undefined;
 }
@@ -111,10 +111,7 @@ function locate(path: string, flag: string): Location {
     throw new ConfigError(`${flag}: expected config.yaml ${where} '${path}', received none. ${next}`);
   }
   const holder = isFile ? dirname(root) : root;
-  const checkpoint =
-    holder === folder
-      ? latestCheckpoint(folder)
-      : { step: Number(basename(holder).slice('step-'.length)), path: holder };
+  const checkpoint = holder === folder ? latestCheckpoint(folder) : { step: stepOf(holder), path: holder };
   const isPart = /^(encoder|decoder|stats|classes)\.\w+$/.test(basename(root)); // one of several: the whole folder is meant
   return { folder, configFile: join(folder, 'config.yaml'), checkpoint, weights: isFile && !isPart ? root : undefined };
 }
@@ -122,8 +119,16 @@ function locate(path: string, flag: string): Location {
 /** The folder with config.yaml that `path` is, or that it lies in as a checkpoint or as a file. */
 function modelFolder(path: string): string | undefined {
   const holder = statSync(path).isDirectory() ? path : dirname(path);
-  const folders = /^step-\d+$/.test(basename(holder)) ? [holder, join(holder, '..', '..')] : [holder];
+  const folders = /^(step-\d+|best)$/.test(basename(holder)) ? [holder, join(holder, '..', '..')] : [holder];
   return folders.find((folder) => existsSync(join(folder, 'config.yaml')));
+}
+
+/** The step of a checkpoint, which its name says, or, for `best`, its state. */
+function stepOf(checkpoint: string): number | undefined {
+  const named = /^step-(\d+)$/.exec(basename(checkpoint))?.[1];
+  if (named !== undefined) return Number(named);
+  const state = join(checkpoint, 'state.json');
+  return existsSync(state) ? (JSON.parse(readFileSync(state, 'utf8')) as { step?: number }).step : undefined;
 }
 
 function isYaml(path: string): boolean {
