@@ -5,7 +5,7 @@ import type { Work } from './works.ts';
 
 const SAMPLE = 0.5; // seconds of work in a sample, about
 const WARM_UP = 1.5; // seconds of each side before anything counts, at least three runs
-const TOLERANCE = 1e-4; // relative, between what the sides compute in their first run
+const TOLERANCE = { fp32: 1e-4, bf16: 1e-2 }; // relative, between what the sides compute in their first run
 
 export interface Row {
   name: string;
@@ -38,7 +38,7 @@ export async function measure(work: Work, { python, threads, pairs, onPair }: Me
   const peer = await startPeer(python, work.peer, work.config, threads);
   try {
     const value = [(await ours.run(work.run, 1)).value, (await peer.run(work.run, 1)).value] as const;
-    checkSame(work.name, value);
+    checkSame(work, value);
     const runs = work.runs ?? Math.max(await warmUp(ours, work), await warmUp(peer, work));
     const growth = work.growth ? await growthOf(ours) : undefined;
     const samples = { ours: [] as number[], peer: [] as number[] };
@@ -73,8 +73,8 @@ export async function measure(work: Work, { python, threads, pairs, onPair }: Me
   }
 }
 
-function checkSame(name: string, [a, b]: readonly [number, number]): void {
-  if (Math.abs(a - b) <= TOLERANCE * Math.max(Math.abs(a), Math.abs(b))) return;
+function checkSame({ name, config }: Work, [a, b]: readonly [number, number]): void {
+  if (Math.abs(a - b) <= TOLERANCE[config.precision ?? 'fp32'] * Math.max(Math.abs(a), Math.abs(b))) return;
   throw new Error(`bench ${name}: expected both sides to compute the same, received ${a} (ours) and ${b} (PyTorch)`);
 }
 

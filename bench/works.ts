@@ -7,7 +7,7 @@ export interface Work {
   ours: string;
   peer: string;
   /** Handed to both sides, with the number of threads. */
-  config: object;
+  config: { readonly precision?: 'fp32' | 'bf16'; readonly [option: string]: unknown };
   /** The name of the work among those that a side serves. */
   run: string;
   /** A run holds this many pieces (default 1), and a time is shown for one. */

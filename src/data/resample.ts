@@ -1,6 +1,7 @@
 // Pillow-exact resizing, cropping and mirroring of 8-bit pictures (spec 13.4): the face of native/resample.cc.
 // A list of steps runs in one go off the main thread; a crop right after a resize costs only what it keeps.
 import { engine } from '../tensor/engine.ts';
+import { pin } from '../tensor/pin.ts';
 import { expected } from '../util/check.ts';
 import { ArgumentError } from '../util/errors.ts';
 
@@ -26,6 +27,7 @@ export interface Picture {
 export async function resample(picture: Picture, steps: readonly Step[], into?: Uint8Array): Promise<Picture> {
   const { width, height, channels = 3, data } = picture;
   const out = target(picture, steps, into);
+  for (const bytes of [data, out.data]) pin('resample', bytes);
   await engine().resample(data, width, height, channels, encode(steps), out.data);
   return out;
 }

@@ -1,9 +1,9 @@
 // Making tensors: from numbers and typed arrays, filled, ranges, and from memory-mapped files.
-import { markAsUntransferable } from 'node:worker_threads';
 import { expected } from '../util/check.ts';
 import { ArgumentError, ShapeError } from '../util/errors.ts';
 import { type Dtype, dtypeCode, dtypeOfArray, isFloating, type TypedArray } from './dtype.ts';
 import { engine } from './engine.ts';
+import { pin } from './pin.ts';
 import { type Device, Tensor } from './tensor.ts';
 import { handleOf, operator } from './wrap.ts';
 
@@ -51,14 +51,7 @@ export function fromBuffer(
   data: TypedArray | ArrayBuffer,
   { shape, dtype }: { shape: readonly number[]; dtype: Dtype },
 ): Tensor {
-  const buffer: unknown = ArrayBuffer.isView(data) ? data.buffer : data;
-  if (buffer instanceof ArrayBuffer) {
-    if ((buffer as { resizable?: boolean }).resizable)
-      throw new ArgumentError(
-        'fromBuffer: expected a buffer of fixed length, received a resizable one. Copy it with tensor().',
-      );
-    markAsUntransferable(buffer);
-  }
+  pin('fromBuffer', data);
   return new Tensor(engine().fromBuffer(data, dtypeCode(dtype), shape));
 }
 
