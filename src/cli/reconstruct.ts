@@ -1,6 +1,7 @@
 // rae reconstruct: pictures through the encoder and back, with PSNR and SSIM against the cropped input. A grid shows inputs above
 // reconstructions; a folder gets one PNG for each picture, under its own name.
 
+import { existsSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { inOrder } from '../data/index.ts';
@@ -12,7 +13,8 @@ import { savePng } from '../io/image.ts';
 import { psnr } from '../metrics/psnr.ts';
 import { ssim } from '../metrics/ssim.ts';
 import { dispose, tidy } from '../tensor/index.ts';
-import { DataError } from '../util/errors.ts';
+import { expected } from '../util/check.ts';
+import { ConfigError, DataError } from '../util/errors.ts';
 import { count, duration, table } from '../util/format.ts';
 import { log } from '../util/log.ts';
 import { beginVerb, type ModelOptions, modelVerb, stopIfInterrupted } from './model-options.ts';
@@ -51,6 +53,7 @@ export function command(): Command {
 }
 
 async function run(options: ReconstructOptions): Promise<void> {
+  checkApart(options);
   beginVerb(options);
   const model = loadModel(options.model, { ...options, need: 'rae' });
   const started = performance.now();
@@ -64,6 +67,12 @@ async function run(options: ReconstructOptions): Promise<void> {
     result,
     asText(scores, mean, `${options.out}: ${count(scores.length)} pictures in ${duration(seconds)}`),
   );
+}
+
+/** Reconstructions bear the names of their inputs: in the same folder they would take their place. */
+function checkApart({ input, out }: ReconstructOptions): void {
+  if (!existsSync(input) || !existsSync(out) || realpathSync(input) !== realpathSync(out)) return;
+  throw new ConfigError(expected('--out', 'another place than --input, whose pictures would be lost', out));
 }
 
 async function reconstructAll({ rae, side, config }: LoadedModel, { input, out, num, precision }: ReconstructOptions) {

@@ -219,6 +219,10 @@ describe('what cannot be meant is refused with code 2 and a sentence that names 
     [['sample', ...model, '--out', 'x.png', '--precision', 'fp16'], /'--precision <p>' argument 'fp16' is invalid/],
     [['encode', ...model, '--input', 'embedded', '--out', 'x.pt'], /^--out: expected a name ending in/],
     [['encode', ...model, '--input', 'nowhere', '--out', 'x.npz'], /^--input: expected an existing picture or folder/],
+    [
+      ['reconstruct', ...model, '--input', folder, '--out', `${folder}/.`],
+      /^--out: expected another place than --input/,
+    ],
     [['decode', '--model', at('encoder'), '--input', 'x', '--out', 'y'], /^--model: expected a model with a decoder/],
     [['stats', '--rae', 'nowhere', '--out', 'x.npz'], /^--rae: expected an existing run/],
     [['inspect', 'nowhere'], /^rae inspect: expected an existing file or folder, received 'nowhere'/],
