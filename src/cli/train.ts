@@ -107,6 +107,7 @@ async function run(name: Stage, options: TrainOptions): Promise<void> {
   if (options.json) log.quiet = true;
   if (options.threads !== undefined) setThreads(options.threads);
   const config = options.resume ? resumedConfig(options) : freshConfig(name, options);
+  checkStage(name, config);
   const { trainStage } = await import('./train-stage.ts');
   const result = await trainStage(name, config, options);
   printResult(options, result, `next: ${result.next}`);
@@ -166,13 +167,16 @@ function freshConfig(name: Stage, options: TrainOptions): RunConfig {
       expected('--data', 'a folder of pictures', 'none', 'Name one, or take an embedded-* recipe.'),
     );
   }
-  const wrong =
-    (name === 'encoder') !== (config.mae !== undefined) || (name === 'dit') !== (config.stage_2 !== undefined);
-  if (wrong)
-    throw new ConfigError(
-      `train ${name}: expected a configuration for this stage, received one for another. See \`rae recipes\`.`,
-    );
   return config;
+}
+
+/** Sections tell the stage: mae that of an encoder, stage_2 that of a generator. */
+function checkStage(name: Stage, { mae, stage_2 }: RunConfig): void {
+  if ((name === 'encoder') === (mae !== undefined) && (name === 'dit') === (stage_2 !== undefined)) return;
+  const other = mae ? 'encoder' : stage_2 ? 'dit' : 'rae';
+  throw new ConfigError(
+    `train ${name}: expected a configuration for this stage, received one for 'train ${other}'. See \`rae recipes\`.`,
+  );
 }
 
 /** With --disc and no section gan, the paper's, for the run's length; starts that --set gives in epochs take the place of its steps. */

@@ -224,6 +224,8 @@ describe('what cannot be meant is refused with code 2 and a sentence that names 
       /^--out: expected another place than --input/,
     ],
     [['decode', '--model', at('encoder'), '--input', 'x', '--out', 'y'], /^--model: expected a model with a decoder/],
+    [['train', 'rae', '--resume', '--out', at('dit')], /^train rae: .* received one for 'train dit'/],
+    [['train', 'dit', '--resume', '--out', at('encoder')], /^train dit: .* received one for 'train encoder'/],
     [['stats', '--rae', 'nowhere', '--out', 'x.npz'], /^--rae: expected an existing run/],
     [['inspect', 'nowhere'], /^rae inspect: expected an existing file or folder, received 'nowhere'/],
     [['inspect', '--diff', at('dit')], /^rae inspect --diff: expected two files, received one/],
