@@ -41,6 +41,14 @@ test('a run that another process has begun, without a checkpoint yet, is left al
   release();
 });
 
+test('a resumed run refuses pictures of other classes, which would have its labels', async () => {
+  const out = taken();
+  writeFileSync(join(out, 'classes.json'), '["cat", "dog"]');
+  const resumed = trainStage('dit', config('dit'), { out, resume: true });
+  await expect(resumed).rejects.toThrow(/data\.path: expected pictures of the 2 classes .*\(cat, dog\)/);
+  expect(readFileSync(join(out, 'classes.json'), 'utf8')).toBe('["cat", "dog"]');
+});
+
 test('a run that cannot begin gives its folder back', async () => {
   const out = taken();
   await expect(trainStage('dit', config('dit'), { out })).rejects.toThrow(/--rae: /);

@@ -1,7 +1,7 @@
 // From a resolved configuration to a running stage: opens the pictures, loads what the stage builds on, adopts it into the run
 // directory, and trains. The verb itself is train.ts; the loops are in src/train.
 
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatConfig, loadConfig, type RunConfig, type RunConfigInput, resolveConfig } from '../config/index.ts';
 import type { PictureSource } from '../data/index.ts';
@@ -20,7 +20,7 @@ import { trainEncoder } from '../train/encoder.ts';
 import { latentStatistics } from '../train/latent-statistics.ts';
 import { trainRae } from '../train/rae.ts';
 import { claimRun } from '../train/session.ts';
-import { openLoader, openPictures, type Pictures } from '../train/sources.ts';
+import { labelledAs, openLoader, openPictures, type Pictures } from '../train/sources.ts';
 import { writeFileAtomic } from '../util/atomic-write.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
@@ -73,16 +73,17 @@ async function runRae(config: RunConfig, options: TrainOptions, { train, heldOut
 
 async function runDit(asked: RunConfig, options: TrainOptions, { train, heldOut }: Pictures): Promise<Trained> {
   const { out } = options;
+  const classes = adoptClasses(train, options);
+  const judged = labelledAs(classes, heldOut);
   const source = adoptRae(asked, options);
   const rae = loadRae(source.config, { encoder: source.encoder, decoder: source.decoder });
   await adoptStatistics(rae, asked.stage_1.params.normalization_stat_path ?? source.stats, train, options);
   const config = options.resume ? asked : fitted(asked, rae, train);
   const model = createStage2(stage2Of(config), { generator: new Generator(config.training.global_seed) });
-  writeFileAtomic(join(out, 'classes.json'), `${JSON.stringify(train.classes)}\n`);
   log.info(
     `${count(model.numParameters())} parameters, latents [${rae.latentShape.join(', ')}], ${count(train.size)} pictures of ${train.classes.length} classes`,
   );
-  await trainDit({ ...frame(options), config, rae, model, heldOut, loader: openLoader(config, train) });
+  await trainDit({ ...frame(options), config, rae, model, heldOut: judged, loader: openLoader(config, train) });
   return { run: out, next: `rae sample --model ${out} --labels all --out samples.png` };
 }
 
@@ -126,6 +127,22 @@ function adoptTrunk({ gan }: RunConfig, { out, resume }: TrainOptions, encoder: 
   const trunk = loadTrunk(encoderPath(name));
   saveEncoder(own, trunk.vit, trunk.spec);
   return trunk;
+}
+
+/** Names of the classes by label, kept in the run's folder. A resumed run refuses pictures of others, whose labels would mean something else. */
+function adoptClasses({ name, classes }: PictureSource, { out, resume }: TrainOptions): readonly string[] {
+  const own = join(out, 'classes.json');
+  if (!resume || !existsSync(own)) {
+    writeFileAtomic(own, `${JSON.stringify(classes)}\n`);
+    return classes;
+  }
+  const begun = JSON.parse(readFileSync(own, 'utf8')) as string[];
+  const same = begun.length === classes.length && (begun.length === 1 || begun.every((c, i) => c === classes[i]));
+  if (same) return begun;
+  const show = (names: readonly string[]) => names.slice(0, 10).join(', ');
+  throw new ConfigError(
+    `data.path: expected pictures of the ${begun.length} classes that the run was begun with (${show(begun)}), received ${name} with ${show(classes)}.`,
+  );
 }
 
 interface AdoptedRae {

@@ -46,6 +46,20 @@ export async function openPictures({ data }: RunConfig): Promise<Pictures> {
   return { train: subset(train, rest), heldOut: subset(await centred(path), held) };
 }
 
+/**
+ * `source` with the labels that `classes` give to its class names: a held-out folder may lack some of the classes, which shifts its own
+ * numbers. A single class stands for everything. ConfigError names a class that is not among them.
+ */
+export function labelledAs(classes: readonly string[], source: PictureSource): PictureSource {
+  const labels = source.classes.map((name) => (classes.length === 1 ? 0 : classes.indexOf(name)));
+  const unknown = source.classes.filter((_, own) => labels[own] === -1);
+  if (unknown.length > 0) {
+    const what = `sub-folders named as the classes of the training pictures (${classes.slice(0, 10).join(', ')})`;
+    throw new ConfigError(expected('data.eval_path', what, unknown));
+  }
+  return { ...source, classes, label: (index) => labels[source.label(index)]! };
+}
+
 /** Shuffled batches of the training pictures, prepared ahead. */
 export function openLoader({ training }: RunConfig, train: PictureSource): Loader {
   return new Loader(train, { batch: training.global_batch_size, seed: training.global_seed });
