@@ -2,15 +2,17 @@
 // decoder, statistics and DiT^DH are trained afresh while one watches; then both are judged by the same figures.
 // `--full` trains encoder, decoder and generator from scratch to the end, with the recipes that made the shipped weights.
 
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { resolveConfig } from '../config/index.ts';
 import { recipe } from '../recipes/index.ts';
 import { setThreads } from '../tensor/index.ts';
+import { ConfigError } from '../util/errors.ts';
 import { duration, figure, percent, table } from '../util/format.ts';
 import { log } from '../util/log.ts';
 import { type Figures, judgeModel } from './demo-figures.ts';
+import { stopIfInterrupted } from './model-options.ts';
 import { integerOption, numberOption, printResult, type VerbOptions, verb } from './shared.ts';
 import type { TrainOptions } from './train.ts';
 
@@ -39,6 +41,7 @@ async function demo(options: DemoOptions): Promise<void> {
   const started = performance.now();
   if (options.json) log.quiet = true;
   if (options.threads !== undefined) setThreads(options.threads);
+  checkOut(out);
   mkdirSync(out, { recursive: true });
 
   log.info(
@@ -49,6 +52,7 @@ async function demo(options: DemoOptions): Promise<void> {
 
   const run = await (options.full ? trainToTheEnd(options) : trainBriefly(options));
   const fresh = await judgeModel(run, { out, name: 'fresh' });
+  stopIfInterrupted(() => `the fresh models are trained and lie in ${out}.`);
   say(out, 'fresh', fresh);
 
   const result = { out, shipped, fresh, seconds: (performance.now() - started) / 1000 };
@@ -56,10 +60,19 @@ async function demo(options: DemoOptions): Promise<void> {
   printResult(options, result, report(result, options));
 }
 
+/** Runs of an earlier demo are replaced; runs beside which no demo has left its pictures are somebody's. */
+function checkOut(out: string): void {
+  const run = ['encoder', 'rae', 'dit'].map((name) => join(out, name)).find((folder) => existsSync(folder));
+  if (run === undefined || existsSync(join(out, 'shipped.png'))) return;
+  throw new ConfigError(
+    `--out: expected a folder of its own for the demo, which would replace '${run}', received '${out}'. Name another.`,
+  );
+}
+
 /** 30 % of the time for the decoder, the rest for the generator, both over the shipped encoder. Returns the generator's run. */
 async function trainBriefly({ out, seconds }: DemoOptions): Promise<string> {
   const [rae, dit] = [join(out, 'rae'), join(out, 'dit')];
-  const [first, second] = [Math.round(seconds * 0.3), Math.round(seconds * 0.7)];
+  const [first, second] = [0.3, 0.7].map((share) => Math.max(1, Math.round(seconds * share))) as [number, number];
   log.info(
     `\nFresh: a decoder for ${first} s, then a DiT^DH for ${second} s. Their grids grow in ${rae}/samples and ${dit}/samples.`,
   );
