@@ -11,7 +11,7 @@ import {
   sampleTimes,
   trainingInterval,
 } from '../diffusion/index.ts';
-import { generateLatents, guidanceOf, samplerOf, shiftOf } from '../inference/generate.ts';
+import { generateLatents, guidanceOf, type SamplingOptions, samplerOf, shiftOf } from '../inference/generate.ts';
 import { chooseLabels } from '../inference/labels.ts';
 import { toPixels } from '../inference/pixels.ts';
 import { encodeGrid } from '../io/grid.ts';
@@ -69,6 +69,7 @@ export async function trainDit({ config, rae, model, loader, heldOut, log, ...ru
     num: GRID_COLUMNS * Math.min(8, Math.max(2, Math.ceil(misc.num_classes / GRID_COLUMNS))),
     seed: 0,
   });
+  const sampling = previewSampling(config, model); // now: what cannot be sampled is an error before the first step
   const evaluating = <T>(fn: () => T): T => ema.applyTo(model, () => inEvaluation(model, fn));
   const session = openSession({
     ...run,
@@ -80,7 +81,7 @@ export async function trainDit({ config, rae, model, loader, heldOut, log, ...ru
     headline: 'train/loss',
     parts: { tensors: { model, ema, optimizer }, generators: { noise: generator } },
     preview: async () => {
-      const grid = evaluating(() => samplePictures(config, rae, model, previewLabels));
+      const grid = evaluating(() => samplePictures(config, rae, model, { labels: previewLabels, sampling }));
       return encodeGrid(grid, { nrow: GRID_COLUMNS }).finally(() => grid.dispose());
     },
     evaluates: ['eval_ema/loss'],
@@ -137,16 +138,29 @@ export async function trainDit({ config, rae, model, loader, heldOut, log, ...ru
   }
 }
 
+type Sampling = Omit<SamplingOptions, 'batch'>;
+
+/**
+ * How grids are drawn: by the configuration's sampler and guidance. A run that will be sampled by an SDE draws by Euler's 49 steps, one that
+ * will be guided by a weaker model draws unguided. ConfigError when guidance needs a null label that the model has not.
+ */
+export function previewSampling(config: RunConfig, model: Stage2Model): Sampling {
+  const { sampler, guidance, training } = config;
+  const ode = sampler.mode === 'ODE' ? samplerOf(config) : { method: 'euler', steps: 50, end: 'reference' as const };
+  const guided = guidance.method === 'autoguidance' ? {} : guidanceOf(config, model);
+  return { ...ode, guidance: guided, seed: training.global_seed };
+}
+
 /** Samples with fixed noise, so that grids of one run show the same pictures growing: [N, 3, H, W] in [0, 1]. */
-function samplePictures(config: RunConfig, rae: Rae, model: Stage2Model, labels: readonly number[]): Tensor {
+function samplePictures(
+  config: RunConfig,
+  rae: Rae,
+  model: Stage2Model,
+  { labels, sampling }: { labels: readonly number[]; sampling: Sampling },
+): Tensor {
   return noGrad(() =>
     tidy(() => {
-      const { latents } = generateLatents(config, model, labels, {
-        ...samplerOf(config),
-        guidance: guidanceOf(config, model),
-        seed: config.training.global_seed,
-        batch: Math.min(labels.length, 40),
-      });
+      const { latents } = generateLatents(config, model, labels, { ...sampling, batch: Math.min(labels.length, 40) });
       return rae.decode(latents).clamp(0, 1);
     }),
   );
