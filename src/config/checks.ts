@@ -1,5 +1,5 @@
-// Checks across fields that no single field can make. What depends on the encoder's own sizes is `checkEncoder`, called by
-// inference and training once they have read the encoder's configuration, before any weights are loaded.
+// Checks across fields that no single field can make; resolveConfig makes those of `checkConfig`. `checkEncoder` and `checkFiles` judge a
+// configuration against an encoder's sizes and against the disk, for whoever wants to know before anything is loaded.
 
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';

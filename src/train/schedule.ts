@@ -41,7 +41,7 @@ export function emaDecay({ training }: RunConfig): EmaDecay {
   return training.ema_warmup ? warmDecay(training.ema_decay) : training.ema_decay;
 }
 
-/** Sizes of the micro-batches of one optimiser step. ConfigError when the batch does not divide. */
+/** Pictures of each micro-batch of one optimiser step. ConfigError when the batch does not divide. */
 export function microBatches({ training }: RunConfig): number {
   const { global_batch_size: batch, grad_accum_steps: steps } = training;
   if (batch % steps !== 0) {
