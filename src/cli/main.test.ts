@@ -39,6 +39,12 @@ it('an unknown verb is bad usage and names the nearest', async () => {
   expect(err).toBe("rae: expected a verb, received 'docter'. Did you mean 'doctor'?\n");
 });
 
+it('a verb of two words that comes with one is bad usage and shows its help', async () => {
+  expect(await main(['train'])).toBe(2);
+  expect(err).toMatch(/^Usage: rae train .*encoder \[options\]/s);
+  expect(err).not.toContain('outputHelp');
+});
+
 it('a name that every object has is no verb', async () => {
   expect(await main(['constructor'])).toBe(2);
   expect(err).toMatch(/expected a verb, received 'constructor'/);

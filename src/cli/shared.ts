@@ -76,6 +76,7 @@ export function printResult(options: VerbOptions, value: unknown, text: string):
 export function reportError(error: unknown, debug: boolean): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0; // help or version was shown
+    if (error.code === 'commander.help') return 2; // help was shown because a verb of two words came with one
     process.stderr.write(`rae: ${error.message.replace(/^error: /, '').replaceAll('\n', ' ')}\n`);
     return 2;
   }
