@@ -129,6 +129,7 @@ export async function trainEncoder({ config, loader, heldOut, log, ...run }: Enc
     ema.applyTo(mae, () => saveEncoder(join(run.out, 'encoder.safetensors'), mae.encoder, spec));
     optimizer.dispose();
     ema.dispose();
+    shown.dispose();
   }
 }
 

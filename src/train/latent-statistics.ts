@@ -30,19 +30,23 @@ export async function latentStatistics(
     done += n;
     onProgress?.(done, source.size);
   };
-  if (momentum) {
-    const loader = new Loader(source, { batch: momentum.batch, seed: momentum.seed, dropLast: false });
-    while (done < source.size) {
-      const { images, labels } = await loader.next();
-      take(images, labels.length);
+  try {
+    if (momentum) {
+      const loader = new Loader(source, { batch: momentum.batch, seed: momentum.seed, dropLast: false });
+      while (done < source.size) {
+        const { images, labels } = await loader.next();
+        take(images, labels.length);
+      }
+    } else {
+      for await (const { images, labels } of inOrder(source, { batch: BATCH })) take(images, labels.length);
     }
-  } else {
-    for await (const { images, labels } of inOrder(source, { batch: BATCH })) take(images, labels.length);
+    return tidy(() => {
+      const { mean, variance } = accumulator.result();
+      return { mean: mean.to('f32'), variance: variance.to('f32') };
+    });
+  } finally {
+    accumulator.dispose();
   }
-  return tidy(() => {
-    const { mean, variance } = accumulator.result();
-    return { mean: mean.to('f32'), variance: variance.to('f32') };
-  });
 }
 
 /** Latents of one batch, padded to the fixed size. */

@@ -170,6 +170,7 @@ export async function trainRae({
     optimizer.dispose();
     adversary?.optimizer.dispose();
     ema.dispose();
+    shown.dispose();
   }
 }
 
