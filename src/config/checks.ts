@@ -181,6 +181,14 @@ function checkTraining({ training, losses, data, mae, eval: evaluation }: RunCon
   if (data.path !== undefined && data.synthetic !== undefined) {
     problems.push('data: expected either path or synthetic, received both. Remove one.');
   }
+  if (mae !== undefined && grad_accum_steps !== 1) {
+    problems.push(
+      `training.grad_accum_steps: expected 1 for an encoder, whose steps are not split, received ${grad_accum_steps}.`,
+    );
+  }
+  if (mae !== undefined && evaluation !== undefined) {
+    problems.push('eval: expected no such section for an encoder, which is judged by its grids, received one.');
+  }
   if (mae !== undefined && data.image_size % mae.patch_size !== 0) {
     problems.push(
       `mae.patch_size: expected a divisor of data.image_size ${data.image_size}, received ${mae.patch_size}.`,

@@ -110,6 +110,13 @@ test('--set reaches into sections and lists, reads YAML values, and is checked l
   expect(() => loadConfig(path, { set: ['training.sed=1'] })).toThrow(/training.sed: unknown key/);
 });
 
+test('an encoder refuses what its training would not look at', () => {
+  expect(() => resolve('stage_1: {}\nmae: {}\ntraining: {global_batch_size: 16, grad_accum_steps: 2}')).toThrow(
+    /training\.grad_accum_steps: expected 1 for an encoder.*received 2/,
+  );
+  expect(() => resolve('stage_1: {}\nmae: {}\neval: {eval_interval: 100}')).toThrow(/eval: expected no such section/);
+});
+
 test('sizes are held against the encoder that will be loaded', () => {
   expect(
     checkEncoder(dit({ stage_1: { params: { encoder_input_size: 112 } } }), { hiddenSize: 192, patchSize: 16 }),
