@@ -19,25 +19,17 @@ import type { Rae } from '../models/rae.ts';
 import type { Stage2Model } from '../models/stage2.ts';
 import { AdamW, adamWOptions, Ema } from '../optim/index.ts';
 import { autocast, backward, Generator, noGrad, rand, type Tensor, tensor, tidy } from '../tensor/index.ts';
-import type { Log } from '../util/log.ts';
 import { heldOutLoss } from './evaluate.ts';
 import { emaDecay, microBatches, scheduleOf } from './schedule.ts';
-import { openSession } from './session.ts';
+import { openSession, type RunOptions } from './session.ts';
 import { applyUpdate } from './update.ts';
 
-export interface DitTraining {
-  config: RunConfig;
+export interface DitTraining extends RunOptions {
   /** In evaluation mode, with its statistics. */
   rae: Rae;
   model: Stage2Model;
   loader: Loader;
   heldOut: PictureSource;
-  out: string;
-  resume: boolean;
-  claimed?: boolean | undefined;
-  stopAt?: number | undefined;
-  maxSeconds?: number | undefined;
-  log: Log;
 }
 
 const GRID_COLUMNS = 10;

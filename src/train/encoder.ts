@@ -13,27 +13,19 @@ import { AdamW, adamWOptions, Ema } from '../optim/index.ts';
 import { autocast, backward, cat, Generator, noGrad, rand, type Tensor, tensor, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
-import type { Log } from '../util/log.ts';
 import { saveEncoder } from '../weights/index.ts';
 import { somePictures } from './evaluate.ts';
 import { emaDecay, scheduleOf } from './schedule.ts';
-import { openSession } from './session.ts';
+import { openSession, type RunOptions } from './session.ts';
 import { applyUpdate } from './update.ts';
 
 /** Pixel mean and deviation that a self-trained encoder is given: [0, 1] becomes [-1, 1]. */
 const MEAN = [0.5, 0.5, 0.5];
 const STD = [0.5, 0.5, 0.5];
 
-export interface EncoderTraining {
-  config: RunConfig;
+export interface EncoderTraining extends RunOptions {
   loader: Loader;
   heldOut: PictureSource;
-  out: string;
-  resume: boolean;
-  claimed?: boolean | undefined;
-  stopAt?: number | undefined;
-  maxSeconds?: number | undefined;
-  log: Log;
 }
 
 /** The autoencoder of a configuration's `mae` section, with what its encoder will be saved as. */

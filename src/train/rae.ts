@@ -3,7 +3,6 @@
 // backward, clip, optimiser, average, then the discriminator. Random numbers are drawn for the whole batch and sliced, so that accumulated
 // gradients equal those of one large batch.
 
-import type { RunConfig } from '../config/index.ts';
 import type { Batch, Loader, PictureSource } from '../data/index.ts';
 import { toPixels } from '../inference/pixels.ts';
 import { encodeGrid } from '../io/grid.ts';
@@ -14,29 +13,21 @@ import { AdamW, adamWOptions, Ema } from '../optim/index.ts';
 import { autocast, backward, cat, Generator, noGrad, type Tensor, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
-import type { Log } from '../util/log.ts';
 import { type Batching, generatorGradients, updateDiscriminator } from './adversarial.ts';
 import { openAdversary, startsOf, type Trunk } from './adversary.ts';
 import { evaluateReconstruction, somePictures } from './evaluate.ts';
 import { addLatentNoise, drawLatentNoise } from './latent-noise.ts';
 import { emaDecay, microBatches, scheduleOf } from './schedule.ts';
-import { openSession } from './session.ts';
+import { openSession, type RunOptions } from './session.ts';
 import { applyUpdate } from './update.ts';
 
-export interface RaeTraining {
-  config: RunConfig;
+export interface RaeTraining extends RunOptions {
   rae: Rae;
   lpips?: Lpips | undefined;
   /** What the discriminator judges by; needed with a `gan` section. */
   trunk?: Trunk | undefined;
   loader: Loader;
   heldOut: PictureSource;
-  out: string;
-  resume: boolean;
-  claimed?: boolean | undefined;
-  stopAt?: number | undefined;
-  maxSeconds?: number | undefined;
-  log: Log;
 }
 
 type Figures = Record<string, number>;

@@ -35,24 +35,28 @@ export interface Resumable {
   restore(state: unknown): void;
 }
 
-export interface SessionOptions {
+/** What a stage is asked to do, whatever it trains. */
+export interface RunOptions {
+  config: RunConfig;
   /** Run directory. */
   out: string;
-  config: RunConfig;
   /** Go on from the newest checkpoint of `out`. */
   resume: boolean;
   /** The caller holds the run (claimRun) and gives it back. */
   claimed?: boolean | undefined;
-  schedule: Schedule;
-  parts: CheckpointParts;
-  loader: Resumable;
-  /** Pictures of one step. */
-  batch: number;
   /** Stop when the global step reaches this; the schedule's length is the configuration's alone. */
   stopAt?: number | undefined;
   /** Stop after so many seconds of training, whatever the step. */
   maxSeconds?: number | undefined;
   log: Log;
+}
+
+export interface SessionOptions extends RunOptions {
+  schedule: Schedule;
+  parts: CheckpointParts;
+  loader: Resumable;
+  /** Pictures of one step. */
+  batch: number;
   /** The metric shown in the live line. */
   headline: string;
   /** PNG bytes of the sample grid. */
