@@ -29,7 +29,12 @@ export interface TrainState {
   window: Record<string, [sum: number, count: number]>;
   /** The best evaluation so far by training.keep_best. */
   best?: { step: number; value: number } | undefined;
+  /** Work of this step that a signal put off: the resumed run does it first. */
+  due: Due[];
 }
+
+/** What falls due beside steps: the grid of samples, the figures on held-out pictures. */
+export type Due = 'grid' | 'figures';
 
 export interface CheckpointParts {
   /** File stem -> what it saves: `model`, `ema`, `optimizer`. */
@@ -77,8 +82,8 @@ export function readCheckpoint(
     }
     generator.setState(new Uint8Array(Buffer.from(bytes, 'base64')));
   }
-  const { step, samples, loader, window, best } = saved;
-  return { state: { step, samples, loader, window, best }, warning: machineDifference(saved.machine) };
+  const { step, samples, loader, window, best, due = [] } = saved;
+  return { state: { step, samples, loader, window, best, due }, warning: machineDifference(saved.machine) };
 }
 
 function machine(): Record<string, string | number> {

@@ -20,6 +20,7 @@ import type { Stage2Model } from '../models/stage2.ts';
 import { AdamW, adamWOptions, Ema } from '../optim/index.ts';
 import { autocast, backward, Generator, noGrad, rand, type Tensor, tensor, tidy } from '../tensor/index.ts';
 import { heldOutLoss } from './evaluate.ts';
+import { stopWhenInterrupted } from './interruption.ts';
 import { emaDecay, microBatches, scheduleOf } from './schedule.ts';
 import { openSession, type RunOptions } from './session.ts';
 import { applyUpdate } from './update.ts';
@@ -63,7 +64,7 @@ export async function trainDit({ config, rae, model, loader, heldOut, log, ...ru
   });
   const sampling = previewSampling(config, model); // now: what cannot be sampled is an error before the first step
   const evaluating = <T>(fn: () => T): T => ema.applyTo(model, () => inEvaluation(model, fn));
-  const session = openSession({
+  const session = await openSession({
     ...run,
     config,
     schedule,
@@ -152,7 +153,11 @@ function samplePictures(
 ): Tensor {
   return noGrad(() =>
     tidy(() => {
-      const { latents } = generateLatents(config, model, labels, { ...sampling, batch: Math.min(labels.length, 40) });
+      const { latents } = generateLatents(config, model, labels, {
+        ...sampling,
+        batch: Math.min(labels.length, 40),
+        onStep: stopWhenInterrupted,
+      });
       return rae.decode(latents).clamp(0, 1);
     }),
   );

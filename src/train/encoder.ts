@@ -80,7 +80,7 @@ export async function trainEncoder({ config, loader, heldOut, log, ...run }: Enc
 
   // ── session ───────────────────────────────────────────
   const shown = await somePictures(heldOut, 8);
-  const session = openSession({
+  const session = await openSession({
     ...run,
     config,
     schedule,

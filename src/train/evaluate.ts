@@ -12,6 +12,7 @@ import type { Rae } from '../models/rae.ts';
 import type { Stage2Model } from '../models/stage2.ts';
 import { Generator, noGrad, type Tensor, tensor, tidy } from '../tensor/index.ts';
 import { DataError } from '../util/errors.ts';
+import { stopWhenInterrupted } from './interruption.ts';
 
 /** Pictures that a network sees at once while evaluating: fixed, since kernels round differently for other sizes. */
 const BATCH = 32;
@@ -51,6 +52,7 @@ export async function evaluateReconstruction(
   const sums = { psnr: 0, ssim: 0, lpips: 0 };
   let count = 0;
   for await (const { images, labels } of inOrder(source, { batch: BATCH })) {
+    stopWhenInterrupted();
     noGrad(() =>
       tidy(() => {
         const pixels = toPixels(images, [labels.length, source.side, source.side]);
@@ -80,6 +82,7 @@ export async function heldOutLoss({ config, rae, model, heldOut, transport, time
   let sum = 0;
   let count = 0;
   for await (const { images, labels } of inOrder(heldOut, { batch: BATCH })) {
+    stopWhenInterrupted();
     const n = labels.length;
     sum += noGrad(() =>
       tidy(() => {

@@ -73,7 +73,7 @@ export async function trainRae({
   const shown = await somePictures(heldOut, 8);
   const evaluate = async (prefix: string) => prefixed(prefix, await evaluateReconstruction(rae, heldOut, lpips));
   const evaluated = ['eval_ema', ...(config.eval?.eval_model ? ['eval_model'] : [])];
-  const session = openSession({
+  const session = await openSession({
     ...run,
     config,
     schedule,

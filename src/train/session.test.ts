@@ -3,16 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { resolveConfig } from '../config/index.ts';
-import { latestCheckpoint } from '../runs/index.ts';
+import { latestCheckpoint, readMetrics } from '../runs/index.ts';
 import { log } from '../util/log.ts';
+import { stopWhenInterrupted } from './interruption.ts';
 import type { Schedule } from './schedule.ts';
 import { openSession, type Session } from './session.ts';
 
 log.quiet = true;
 
 /** A session of four steps that trains nothing and is evaluated after each. */
-function session(out: string, { keepBest, values }: { keepBest: string; values: number[] }): Session {
-  const training = { steps: 4, keep_best: keepBest };
+function session(out: string, options: { keepBest: string; values: number[] }): Promise<Session> {
+  const training = { steps: 4, keep_best: options.keepBest };
   const config = resolveConfig({ training, eval: { eval_interval: 1 }, data: { synthetic: {} } });
   const schedule: Schedule = {
     stepsPerEpoch: 4,
@@ -35,7 +36,10 @@ function session(out: string, { keepBest, values }: { keepBest: string; values: 
     log,
     headline: 'loss',
     evaluates: ['eval_ema/psnr', 'eval_ema/lpips'],
-    evaluate: async () => ({ 'eval_ema/psnr': values[0]!, 'eval_ema/lpips': values.shift()! }),
+    evaluate: async () => {
+      const { values } = options;
+      return { 'eval_ema/psnr': values[0]!, 'eval_ema/lpips': values.shift()! };
+    },
   });
 }
 
@@ -53,7 +57,7 @@ test.each([
   'the best checkpoint by $keepBest is kept: the lowest error or the highest score, the earlier of equals',
   async ({ keepBest, values, best }) => {
     const out = temporary();
-    const run = session(out, { keepBest, values });
+    const run = await session(out, { keepBest, values });
     await steps(run, 4);
     await run.close();
     expect(bestOf(out)).toMatchObject({ step: 2, best });
@@ -62,10 +66,10 @@ test.each([
 
 test('a resumed run knows the best of before', async () => {
   const out = temporary();
-  const first = session(out, { keepBest: 'eval_ema/lpips', values: [1, 2] });
+  const first = await session(out, { keepBest: 'eval_ema/lpips', values: [1, 2] });
   await steps(first, 2);
   await first.close();
-  const second = session(out, { keepBest: 'eval_ema/lpips', values: [1.5, 1.2] });
+  const second = await session(out, { keepBest: 'eval_ema/lpips', values: [1.5, 1.2] });
   await steps(second, 2);
   await second.close();
   expect([bestOf(out).step, latestCheckpoint(out)?.step]).toEqual([1, 4]);
@@ -73,7 +77,7 @@ test('a resumed run knows the best of before', async () => {
 
 test('a step that an error leaves halfway is not saved', async () => {
   const out = temporary();
-  const run = session(out, { keepBest: 'eval_ema/lpips', values: [1, 1, 1, 1] });
+  const run = await session(out, { keepBest: 'eval_ema/lpips', values: [1, 1, 1, 1] });
   await steps(run, 3);
   expect(run.goesOn()).toBe(true); // the fourth begins and throws
   run.state.samples = 99;
@@ -81,8 +85,33 @@ test('a step that an error leaves halfway is not saved', async () => {
   expect(JSON.parse(readFileSync(join(latestCheckpoint(out)!.path, 'state.json'), 'utf8')).samples).toBe(3);
 });
 
-test('a metric that is not evaluated cannot be kept by', () => {
-  expect(() => session(temporary(), { keepBest: 'rfid', values: [] })).toThrow(
+test('a metric that is not evaluated cannot be kept by', async () => {
+  await expect(session(temporary(), { keepBest: 'rfid', values: [] })).rejects.toThrow(
     /training\.keep_best: expected one of what is evaluated: eval_ema\/psnr, eval_ema\/lpips, received 'rfid'/,
   );
+});
+
+test('a signal during an evaluation saves at once, and the resumed run evaluates first', async () => {
+  const out = temporary();
+  const first = await session(out, {
+    keepBest: 'eval_ema/lpips',
+    get values(): number[] {
+      process.kill(process.pid, 'SIGTERM');
+      stopWhenInterrupted();
+      return [];
+    },
+  });
+  await expect(steps(first, 2)).rejects.toMatchObject({ exitCode: 143 });
+  await first.close();
+  const stateOf = () => JSON.parse(readFileSync(join(latestCheckpoint(out)!.path, 'state.json'), 'utf8'));
+  expect(stateOf()).toMatchObject({ step: 1, due: ['figures'] });
+  const second = await session(out, { keepBest: 'eval_ema/lpips', values: [0.5, 0.6] });
+  expect(stateOf()).toMatchObject({ step: 1, due: [] });
+  await steps(second, 1);
+  await second.close();
+  const evaluated = readMetrics(join(out, 'metrics.jsonl')).filter((line) => 'eval_ema/lpips' in line);
+  expect(evaluated.map((line) => [line.step, line['eval_ema/lpips']])).toEqual([
+    [1, 0.5],
+    [2, 0.6],
+  ]);
 });

@@ -14,6 +14,7 @@ import {
   type MetricsRecord,
   openEvents,
   prepareRun,
+  readMetrics,
   runPaths,
   takeLock,
 } from '../runs/index.ts';
@@ -23,7 +24,7 @@ import { expected } from '../util/check.ts';
 import { ConfigError, InterruptedError } from '../util/errors.ts';
 import { duration, figure } from '../util/format.ts';
 import type { Log } from '../util/log.ts';
-import { type CheckpointParts, readCheckpoint, type TrainState, writeCheckpoint } from './checkpoint.ts';
+import { type CheckpointParts, type Due, readCheckpoint, type TrainState, writeCheckpoint } from './checkpoint.ts';
 import type { Schedule } from './schedule.ts';
 
 /** Of the evaluated figures; of all others (lpips, loss, distances) the lowest is the best. */
@@ -90,13 +91,13 @@ export function claimRun(out: string, { resume }: { resume: boolean }): () => vo
   return takeLock(runPaths(out).lock);
 }
 
-/** Opens the run. ConfigError as claimRun. */
-export function openSession(options: SessionOptions): Session {
+/** Opens the run, and does first what was due when it was stopped. ConfigError as claimRun. */
+export async function openSession(options: SessionOptions): Promise<Session> {
   const { out, config, schedule, parts, loader, log, maxSeconds = Number.POSITIVE_INFINITY } = options;
   checkKeepBest(config, options.evaluates ?? []);
   const release = options.claimed ? () => {} : claimRun(out, options);
   const paths = prepareRun(out);
-  const state: TrainState = { step: 0, samples: 0, loader: loader.state(), window: {} };
+  const state: TrainState = { step: 0, samples: 0, loader: loader.state(), window: {}, due: [] };
   const last = options.resume ? latestCheckpoint(out) : undefined;
   if (last) {
     const { state: saved, warning } = readCheckpoint(last.path, parts);
@@ -116,6 +117,17 @@ export function openSession(options: SessionOptions): Session {
   const started = performance.now();
   const startedAt = state.step;
   const stopAt = Math.min(options.stopAt ?? Number.POSITIVE_INFINITY, schedule.end);
+
+  if (state.due.length > 0) {
+    try {
+      await finishDue();
+      savedAt = -1; // the checkpoint still says that it is due
+      await save();
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
 
   async function save(): Promise<void> {
     if (savedAt === state.step) return;
@@ -151,6 +163,53 @@ export function openSession(options: SessionOptions): Session {
     commitBest(out, (folder) => writeCheckpoint(folder, state, parts));
   }
 
+  /** A process that was killed after its evaluation and before its checkpoint has left the line already. */
+  function isRecorded(found: Readonly<Record<string, number>>): boolean {
+    if (state.step !== startedAt) return false;
+    return readMetrics(paths.metrics).some(
+      (line) => line.step === state.step && Object.keys(found).every((key) => key in line),
+    );
+  }
+
+  async function grid(): Promise<void> {
+    const png = await options.preview?.();
+    if (png === undefined) return;
+    writeFileAtomic(join(paths.samples, `step-${String(state.step).padStart(7, '0')}.png`), png);
+    events.image('samples', png, state.step);
+  }
+
+  async function figures(): Promise<void> {
+    const found = await options.evaluate?.();
+    if (found === undefined) return;
+    if (!isRecorded(found)) record(found);
+    keepBest(found);
+    const shown = Object.entries(found).map(([name, value]) => `${name} ${figure(value)}`);
+    log.info(`step ${state.step}: ${shown.join(', ')}`);
+  }
+
+  /** Does what is due. A signal leaves the rest to the resumed run. */
+  async function finishDue(): Promise<void> {
+    while (state.due.length > 0) {
+      if (interrupted() !== 0) await stop();
+      const [next, ...rest] = state.due as [Due, ...Due[]];
+      state.due = rest;
+      try {
+        await { grid, figures }[next]();
+      } catch (error) {
+        state.due = [next, ...rest];
+        if (error instanceof InterruptedError) await stop();
+        throw error;
+      }
+    }
+  }
+
+  async function stop(): Promise<never> {
+    const signal = interrupted();
+    await save();
+    clearInterrupted();
+    throw new InterruptedError(`stopped at step ${state.step}, saved in ${out}. Go on with --resume.`, 128 + signal);
+  }
+
   const speed = () => ((state.step - startedAt) * options.batch) / ((performance.now() - started) / 1000);
 
   return {
@@ -173,36 +232,15 @@ export function openSession(options: SessionOptions): Session {
         record({ ...means, ...now, images_per_second: round(speed()) });
         state.window = {};
       }
-      if (options.preview && (state.step % schedule.sampleEvery === 0 || state.step === schedule.end)) {
-        const png = await options.preview();
-        writeFileAtomic(join(paths.samples, `step-${String(state.step).padStart(7, '0')}.png`), png);
-        events.image('samples', png, state.step);
+      const atEnd = state.step === schedule.end;
+      if (options.preview && (state.step % schedule.sampleEvery === 0 || atEnd)) state.due.push('grid');
+      if (options.evaluate && schedule.evalEvery && (state.step % schedule.evalEvery === 0 || atEnd)) {
+        state.due.push('figures');
       }
-      if (
-        options.evaluate &&
-        schedule.evalEvery &&
-        (state.step % schedule.evalEvery === 0 || state.step === schedule.end)
-      ) {
-        const figures = await options.evaluate();
-        record(figures);
-        keepBest(figures);
-        log.info(
-          `step ${state.step}: ${Object.entries(figures)
-            .map(([name, value]) => `${name} ${figure(value)}`)
-            .join(', ')}`,
-        );
-      }
+      await finishDue();
       if (state.step % schedule.checkpointEvery === 0) await save();
       await setImmediate(); // decoding callbacks and signals are served
-      const signal = interrupted();
-      if (signal !== 0) {
-        await save();
-        clearInterrupted();
-        throw new InterruptedError(
-          `stopped at step ${state.step}, saved in ${out}. Go on with --resume.`,
-          128 + signal,
-        );
-      }
+      if (interrupted() !== 0) await stop();
     },
     async close() {
       try {

@@ -48,7 +48,10 @@ export function trainArguments(stage: Stage, folder: string, out: string, more: 
       ...set('gan.loss.disc_upd_start_step=2', 'gan.loss.disc_start_step=4', 'training.keep_best=eval_ema/psnr'),
       ...set('gan.disc.arch.key_depths=[0]', 'eval.eval_interval=3'),
     ],
-    dit: ['--rae', join(folder, 'rae'), '--set', 'stage_2.params.depth=[2,1]', '--set', 'sampler.params.num_steps=3'],
+    dit: [
+      ...['--rae', join(folder, 'rae')],
+      ...set('stage_2.params.depth=[2,1]', 'sampler.params.num_steps=3', 'eval.eval_interval=4'),
+    ],
   }[stage];
   const verb = verbOf(stage);
   return ['train', verb, '--recipe', `embedded-${verb}`, '--out', out, '--threads', '1', ...input, ...SMALL, ...more];
