@@ -11,6 +11,11 @@ const { values } = parseArgs({
 });
 const [times, seed] = [Number(values.times), Number(values.seed)];
 const folder = mkdtempSync(join(tmpdir(), 'rae-kill-'));
+if (!Number.isInteger(times) || times < 1 || !Number.isInteger(seed)) {
+  throw new Error(
+    `test:kill: expected whole numbers for --times and --seed, received ${values.times} and ${values.seed}.`,
+  );
+}
 let failed = 0;
 const stages = ['rae', 'adversarial', 'dit'] as const;
 const base = await undisturbed(folder, stages);

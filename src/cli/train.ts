@@ -6,7 +6,7 @@ import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { RunConfigInput } from '../config/index.ts';
-import { applyOverrides, type RunConfig, readConfigFile, resolveUnknown } from '../config/index.ts';
+import { applyOverrides, ignoredKeys, type RunConfig, readConfigFile, resolveUnknown } from '../config/index.ts';
 import { paperAdversary } from '../recipes/adversary.ts';
 import { recipe } from '../recipes/index.ts';
 import { setThreads } from '../tensor/index.ts';
@@ -108,6 +108,7 @@ async function run(name: Stage, options: TrainOptions): Promise<void> {
   if (options.threads !== undefined) setThreads(options.threads);
   const config = options.resume ? resumedConfig(options) : freshConfig(name, options);
   checkStage(name, config);
+  for (const sentence of ignoredKeys(config)) log.warn(sentence);
   const { trainStage } = await import('./train-stage.ts');
   const result = await trainStage(name, config, options);
   printResult(options, result, `next: ${result.next}`);

@@ -206,3 +206,14 @@ function checkTraining({ training, losses, data, mae, eval: evaluation }: RunCon
   }
   return problems;
 }
+
+/** Keys of the reference's files that are set and have no effect here, each with what to do instead. */
+export function ignoredKeys({ training, eval: evaluation, stage_1 }: RunConfig): string[] {
+  const keys: [string, unknown, string][] = [
+    ['training.cfg_scale', training.cfg_scale, 'Set guidance.scale.'],
+    ['eval.data_path', evaluation?.data_path, 'Set data.eval_path.'],
+    ['eval.reference_npz_path', evaluation?.reference_npz_path, 'Training does not compute FID.'],
+    ['stage_1.params.encoder_params.num_tokens', stage_1.params.encoder_params.num_tokens, 'The encoder says it.'],
+  ];
+  return keys.flatMap(([key, value, next]) => (value === undefined ? [] : [`${key} has no effect. ${next}`]));
+}

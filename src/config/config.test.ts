@@ -9,6 +9,7 @@ import {
   checkEncoder,
   checkFiles,
   formatConfig,
+  ignoredKeys,
   loadConfig,
   parseConfigText,
   resolveConfig,
@@ -168,4 +169,12 @@ test('arbitrary text gives a mapping or an error of ours', () => {
     }),
     { numRuns: 500 },
   );
+});
+
+test('keys of the reference that have no effect here are named with what to set instead', () => {
+  const config = resolveConfig({ training: { cfg_scale: 2 }, eval: { data_path: 'val' }, data: { synthetic: {} } });
+  expect(ignoredKeys(config)).toEqual([
+    'training.cfg_scale has no effect. Set guidance.scale.',
+    'eval.data_path has no effect. Set data.eval_path.',
+  ]);
 });

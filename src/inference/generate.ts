@@ -141,7 +141,7 @@ export function guidanceOf(config: RunConfig, model: Stage2Model, guide?: Labell
     const what = 'a model trained with label dropout for classifier-free guidance';
     throw new ConfigError(`guidance: expected ${what}, received one without a null label.`);
   }
-  return { cfg: { ...term, nullLabel: model.nullLabel } };
+  return { cfg: { ...term, nullLabel: config.misc.null_label } };
 }
 
 /** sqrt(dim / base) of the configuration's latent. */

@@ -113,6 +113,9 @@ async function readBytes(path: string): Promise<Uint8Array> {
   try {
     return await readFile(path);
   } catch (error) {
+    // The process ran out of something: not this picture's fault, and no reason to go on without it.
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    if (code === 'EMFILE' || code === 'ENFILE' || code === 'ENOMEM') throw error;
     throw unreadable(path, error);
   }
 }
