@@ -77,7 +77,8 @@ async function runDit(asked: RunConfig, options: TrainOptions, { train, heldOut 
   const judged = labelledAs(classes, heldOut);
   const source = adoptRae(asked, options);
   const rae = loadRae(source.config, { encoder: source.encoder, decoder: source.decoder });
-  await adoptStatistics(rae, asked.stage_1.params.normalization_stat_path ?? source.stats, train, options);
+  const given = asked.stage_1.params.normalization_stat_path ?? source.stats;
+  await adoptStatistics(rae, given, () => plainPictures(asked, train), options);
   const config = options.resume ? asked : fitted(asked, rae, train);
   const model = createStage2(stage2Of(config), { generator: new Generator(config.training.global_seed) });
   log.info(
@@ -186,26 +187,34 @@ function adoptRae(asked: RunConfig, options: TrainOptions): AdoptedRae {
   };
 }
 
+/** The training pictures as `rae stats` sees them: centre crops, none mirrored. */
+async function plainPictures(config: RunConfig, train: PictureSource): Promise<PictureSource> {
+  const { flip, crop } = config.data;
+  if (!flip && (crop === 'center' || config.data.synthetic)) return train;
+  return (await openPictures({ ...config, data: { ...config.data, flip: false, crop: 'center' } })).train;
+}
+
 /** Statistics of the latents: given, shipped with the RAE, or computed exactly from the training pictures. */
 async function adoptStatistics(
   rae: Rae,
   given: string | undefined,
-  train: PictureSource,
+  open: () => Promise<PictureSource>,
   options: TrainOptions,
 ): Promise<void> {
   const own = join(options.out, 'stats.safetensors');
   if (given !== undefined) {
     adopt(given, options, 'stats.safetensors');
   } else if (!(options.resume && existsSync(own))) {
-    const { mean, variance } = await latentStatistics(rae, train, {
+    const pictures = await open();
+    const { mean, variance } = await latentStatistics(rae, pictures, {
       onProgress: (done, of) => log.live(`statistics of the latents: ${done}/${of} pictures`),
     });
     const tensors = new Map([
       ['mean', mean],
       ['var', variance],
     ]);
-    saveSafetensors(own, tensors, { pictures: String(train.size) });
-    log.done(`statistics of the latents over ${train.size} pictures: ${own}`);
+    saveSafetensors(own, tensors, { pictures: String(pictures.size) });
+    log.done(`statistics of the latents over ${pictures.size} pictures: ${own}`);
     dispose(tensors);
   }
   loadStatistics(rae, own);

@@ -19,7 +19,7 @@ beforeAll(async () => {
   const steps = ['--steps', '4'];
   await rae(trainArguments('encoder', folder, at('encoder'), steps));
   await rae(trainArguments('rae', folder, at('rae'), steps));
-  await rae(trainArguments('dit', folder, at('dit'), steps));
+  await rae(trainArguments('dit', folder, at('dit'), [...steps, '--set', 'data.flip=true']));
 });
 
 let out = '';
