@@ -3,6 +3,7 @@
 
 import { checkKeys, copyStateDict, type Module, parameter, type StateDict, slotsOf } from '../nn/index.ts';
 import { foreach, noGrad, type Tensor } from '../tensor/index.ts';
+import { afterwards } from '../util/afterwards.ts';
 
 /** A constant, or a function of the update's number from 0. */
 export type EmaDecay = number | ((n: number) => number);
@@ -51,20 +52,10 @@ export class Ema {
   /** Runs `fn` (it may be asynchronous) with the averages in place of the parameters of `module`, without copying. */
   applyTo<T>(module: Module, fn: () => T): T {
     const slots = slotsOf(module).filter(({ path }) => this.#shadows.has(path));
-    const restore = () => {
-      for (const { holder, property, tensor } of slots) holder[property] = tensor;
-    };
     for (const { holder, property, path } of slots) holder[property] = this.#shadows.get(path);
-    let result: T;
-    try {
-      result = fn();
-    } catch (error) {
-      restore();
-      throw error;
-    }
-    if (result instanceof Promise) return result.finally(restore) as T;
-    restore();
-    return result;
+    return afterwards(fn, () => {
+      for (const { holder, property, tensor } of slots) holder[property] = tensor;
+    });
   }
 
   dispose(): void {

@@ -19,6 +19,7 @@ import type { Rae } from '../models/rae.ts';
 import type { Stage2Model } from '../models/stage2.ts';
 import { AdamW, adamWOptions, Ema } from '../optim/index.ts';
 import { autocast, backward, Generator, noGrad, rand, type Tensor, tensor, tidy } from '../tensor/index.ts';
+import { afterwards } from '../util/afterwards.ts';
 import { heldOutLoss } from './evaluate.ts';
 import { stopWhenInterrupted } from './interruption.ts';
 import { emaDecay, microBatches, scheduleOf } from './schedule.ts';
@@ -165,15 +166,5 @@ function samplePictures(
 
 function inEvaluation<T>(model: Stage2Model, fn: () => T): T {
   model.eval();
-  const restore = () => void model.train();
-  let result: T;
-  try {
-    result = fn();
-  } catch (error) {
-    restore();
-    throw error;
-  }
-  if (result instanceof Promise) return result.finally(restore) as T;
-  restore();
-  return result;
+  return afterwards(fn, () => void model.train());
 }

@@ -20,6 +20,17 @@ export interface EncoderOptions {
   normalize?: boolean;
 }
 
+/** Sizes of an encoder without registers, layer scale or SwiGLU. */
+export interface PlainEncoderOptions extends EncoderOptions {
+  width: number;
+  depth: number;
+  heads: number;
+  hidden: number;
+  patch?: number;
+  imageSize?: number;
+  eps?: number;
+}
+
 export const IMAGENET_MEAN = [0.485, 0.456, 0.406];
 export const IMAGENET_STD = [0.229, 0.224, 0.225];
 

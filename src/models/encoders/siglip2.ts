@@ -1,18 +1,8 @@
 // Vision tower of SigLIP2 (Tschannen et al.; spec 2.2): no class token, tanh GELU, eps 1e-6, pixels to [-1, 1].
 
-import type { EncoderOptions, EncoderSpec } from './encoder.ts';
+import type { EncoderSpec, PlainEncoderOptions } from './encoder.ts';
 
-export interface Siglip2Options extends EncoderOptions {
-  width: number;
-  depth: number;
-  heads: number;
-  hidden: number;
-  patch?: number;
-  imageSize?: number;
-  eps?: number;
-}
-
-export function siglip2(options: Siglip2Options): EncoderSpec {
+export function siglip2(options: PlainEncoderOptions): EncoderSpec {
   const { width, depth, heads, hidden, patch = 16, imageSize = 256, eps = 1e-6 } = options;
   const side = Math.floor(imageSize / patch);
   return {
@@ -35,5 +25,5 @@ export function siglip2(options: Siglip2Options): EncoderSpec {
   };
 }
 
-export const siglip2B = (options: Partial<Siglip2Options> = {}) =>
+export const siglip2B = (options: Partial<PlainEncoderOptions> = {}) =>
   siglip2({ width: 768, depth: 12, heads: 12, hidden: 3072, ...options });
