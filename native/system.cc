@@ -124,14 +124,6 @@ napi_value versions(napi_env env, napi_callback_info) {
   RAE_CATCH("versions")
 }
 
-napi_value set_deterministic(napi_env env, napi_callback_info info) {
-  RAE_TRY
-  Args<1> args(env, info);
-  at::globalContext().setDeterministicAlgorithms(to_bool(env, args[0], "on"), false);
-  return undefined(env);
-  RAE_CATCH("setDeterministic")
-}
-
 }  // namespace
 
 void register_system(napi_env env, napi_value exports) {
@@ -143,7 +135,6 @@ void register_system(napi_env env, napi_value exports) {
   add_function(env, exports, "memoryStats", memory_stats);
   add_function(env, exports, "tuneMalloc", tune_malloc);
   add_function(env, exports, "versions", versions);
-  add_function(env, exports, "setDeterministic", set_deterministic);
 }
 
 }  // namespace rae

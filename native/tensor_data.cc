@@ -125,11 +125,12 @@ napi_value from_buffer(napi_env env, napi_callback_info info) {
   if (reinterpret_cast<uintptr_t>(bytes.data) % c10::elementSize(dtype) != 0) throw ArgumentError("expected 'data' to be aligned to its dtype, received a view that is not. Copy it with tensor().");
   napi_ref ref;
   check(napi_create_reference(env, args[0], 1, &ref), "data");
-  at::Tensor out = at::from_blob(bytes.data, shape, [env, ref](void*) {
+  const auto drop = [env, ref](void*) {
     std::lock_guard<std::mutex> lock(g_dropped_mutex);
     g_dropped.push_back({env, ref});
     g_any_dropped = true;
-  }, at::TensorOptions().dtype(dtype));
+  };
+  at::Tensor out = at::from_blob(bytes.data, shape, drop, at::TensorOptions().dtype(dtype));
   return js_int(env, put(std::move(out)));
   RAE_CATCH("fromBuffer")
 }
@@ -150,25 +151,6 @@ napi_value read(napi_env env, napi_callback_info info) {
   }
   return undefined(env);
   RAE_CATCH("toArray")
-}
-
-/** writeToFd(tensor, fd): the contiguous elements straight to an open file, without a copy through V8. */
-napi_value write_to_fd(napi_env env, napi_callback_info info) {
-  RAE_TRY
-  Args<2> args(env, info);
-  const at::Tensor t = tensor_arg(env, args[0]).detach().cpu().contiguous();
-  const int fd = to_handle(env, args[1], "fd");
-  const auto* p = static_cast<const char*>(t.data_ptr());
-  size_t left = t.nbytes();
-  while (left > 0) {
-    const ssize_t n = ::write(fd, p, left);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) throw DataError(std::string("writing failed: ") + std::strerror(errno));
-    p += n;
-    left -= static_cast<size_t>(n);
-  }
-  return js(env, static_cast<double>(t.nbytes()));
-  RAE_CATCH("writeToFd")
 }
 
 struct Mapping {
@@ -233,13 +215,6 @@ napi_value shape_of(napi_env env, napi_callback_info info) {
   RAE_CATCH("shape")
 }
 
-napi_value strides_of(napi_env env, napi_callback_info info) {
-  RAE_TRY
-  Args<1> args(env, info);
-  return js_ints(env, tensor_arg(env, args[0]).strides());
-  RAE_CATCH("strides")
-}
-
 napi_value dtype_of(napi_env env, napi_callback_info info) {
   RAE_TRY
   Args<1> args(env, info);
@@ -280,8 +255,9 @@ napi_value first_difference(napi_env env, napi_callback_info info) {
   const auto a = to_ints(env, args[0], "a"), b = to_ints(env, args[1], "b");
   const size_t n = std::min(a.size(), b.size());
   for (size_t i = 0; i < n; i++) {
-    const at::Tensor& x = get(static_cast<int32_t>(a[i]));
-    const at::Tensor& y = get(static_cast<int32_t>(b[i]));
+    const auto handle = [](int64_t h) { return h == static_cast<int32_t>(h) ? static_cast<int32_t>(h) : 0; };  // 0 is nobody's
+    const at::Tensor& x = get(handle(a[i]));
+    const at::Tensor& y = get(handle(b[i]));
     if (x.sizes() != y.sizes() || x.strides() != y.strides() || x.scalar_type() != y.scalar_type() || x.device() != y.device())
       return js_int(env, static_cast<int32_t>(i));
   }
@@ -329,10 +305,8 @@ void register_tensor_data(napi_env env, napi_value exports) {
   add_function(env, exports, "fromArray", from_array);
   add_function(env, exports, "fromBuffer", from_buffer);
   add_function(env, exports, "read", read);
-  add_function(env, exports, "writeToFd", write_to_fd);
   add_function(env, exports, "mapFile", map_file);
   add_function(env, exports, "shapeOf", shape_of);
-  add_function(env, exports, "stridesOf", strides_of);
   add_function(env, exports, "dtypeOf", dtype_of);
   add_function(env, exports, "deviceOf", device_of);
   add_function(env, exports, "item", item);

@@ -40,10 +40,8 @@ export interface NativeAddon extends ResampleAddon {
   fromBuffer(data: ArrayBufferView | ArrayBuffer, dtype: number, shape: readonly number[]): Handle;
   /** Copies the elements, row-major, into an array of as many bytes. */
   read(tensor: Handle, into: ArrayBufferView): void;
-  writeToFd(tensor: Handle, fd: number): number;
   mapFile(path: string, offset: number, dtype: number, shape: readonly number[]): Handle;
   shapeOf(tensor: Handle): number[];
-  stridesOf(tensor: Handle): number[];
   dtypeOf(tensor: Handle): number;
   deviceOf(tensor: Handle): string;
   item(tensor: Handle): number;
@@ -89,5 +87,4 @@ export interface NativeAddon extends ResampleAddon {
   memoryStats(): MemoryStats;
   tuneMalloc(mmapThreshold: number, trimThreshold: number): boolean;
   versions(): Versions;
-  setDeterministic(on: boolean): void;
 }

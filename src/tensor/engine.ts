@@ -32,6 +32,11 @@ export function getThreads(): number {
   return engine().getThreads();
 }
 
+/** Which kernels scaledDotProductAttention() may take; those left out are switched on, save cuDNN's (NaN gradients are reported for it). */
+export function setAttentionBackends({ flash = true, memoryEfficient = true, math = true, cudnn = false } = {}): void {
+  engine().setAttentionBackends(flash, memoryEfficient, math, cudnn);
+}
+
 /** Live tensors and bytes. Two equal figures around a step prove that the step keeps nothing. */
 export function memoryStats(): MemoryStats {
   return engine().memoryStats();

@@ -8,6 +8,7 @@ export {
   installSignalHandlers,
   interrupted,
   memoryStats,
+  setAttentionBackends,
   setThreads,
   versions,
 } from './engine.ts';

@@ -8,8 +8,11 @@ import {
   fromBuffer,
   full,
   grad,
+  linspace,
   noGrad,
   ones,
+  scaledDotProductAttention,
+  setAttentionBackends,
   type Tensor,
   tensor,
   where,
@@ -124,5 +127,20 @@ describe('gradients', () => {
     const a = ones([4, 4]);
     expect(autocast({ dtype: 'bf16' }, () => a.matmul(a)).dtype).toBe('bf16');
     expect(a.matmul(a).dtype).toBe('f32');
+  });
+});
+
+describe('attention', () => {
+  it('gives the same by every kernel that may be chosen', () => {
+    const [q, k, v] = [0, 1, 2].map((i) => linspace(i - 1, 1, 2 * 3 * 8 * 4).view([2, 3, 8, 4])) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    const fused = scaledDotProductAttention(q, k, v).toNumbers();
+    setAttentionBackends({ flash: false });
+    const plain = scaledDotProductAttention(q, k, v).toNumbers();
+    setAttentionBackends();
+    expect(Math.max(...fused.map((x, i) => Math.abs(x - plain[i]!)))).toBeLessThan(1e-5);
   });
 });
