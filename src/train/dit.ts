@@ -23,7 +23,7 @@ import { afterwards } from '../util/afterwards.ts';
 import { heldOutLoss } from './evaluate.ts';
 import { stopWhenInterrupted } from './interruption.ts';
 import { emaDecay, microBatches, scheduleOf } from './schedule.ts';
-import { openSession, type RunOptions } from './session.ts';
+import { openSession, type RunOptions, type StepFigures } from './session.ts';
 import { applyUpdate } from './update.ts';
 
 export interface DitTraining extends RunOptions {
@@ -85,11 +85,7 @@ export async function trainDit({ config, rae, model, loader, heldOut, log, ...ru
   });
 
   // ── step ──────────────────────────────────────────────
-  function trainStep(
-    { images, labels }: Batch,
-    step: number,
-    lr: number,
-  ): { mean: Record<string, number>; now: Record<string, number> } {
+  function trainStep({ images, labels }: Batch, step: number, lr: number): StepFigures {
     const B = labels.length;
     const latents = rae.encode(toPixels(images, [B, data.image_size, data.image_size])); // [B, C, h, w]
     const y = misc.num_classes > 0 ? tensor(labels, { dtype: 'i64' }) : undefined; // [B]

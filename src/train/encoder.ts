@@ -16,7 +16,7 @@ import { ConfigError } from '../util/errors.ts';
 import { saveEncoder } from '../weights/index.ts';
 import { somePictures } from './evaluate.ts';
 import { emaDecay, scheduleOf } from './schedule.ts';
-import { openSession, type RunOptions } from './session.ts';
+import { openSession, type RunOptions, type StepFigures } from './session.ts';
 import { applyUpdate } from './update.ts';
 
 /** Pixel mean and deviation that a self-trained encoder is given: [0, 1] becomes [-1, 1]. */
@@ -93,11 +93,7 @@ export async function trainEncoder({ config, loader, heldOut, log, ...run }: Enc
   });
 
   // ── step ──────────────────────────────────────────────
-  function trainStep(
-    { images }: Batch,
-    step: number,
-    lr: number,
-  ): { mean: Record<string, number>; now: Record<string, number> } {
+  function trainStep({ images }: Batch, step: number, lr: number): StepFigures {
     const pixels = normalise(toPixels(images, [B, S, S])); // [B, 3, S, S]
     const order = rand([B, mae.encoder.options.grid[0] * mae.encoder.options.grid[1]], { generator }).argsort(1); // [B, N]
     const { loss } = autocast({ dtype: 'bf16', enabled: training.precision === 'bf16' }, () =>

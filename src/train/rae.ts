@@ -18,7 +18,7 @@ import { openAdversary, startsOf, type Trunk } from './adversary.ts';
 import { evaluateReconstruction, somePictures } from './evaluate.ts';
 import { addLatentNoise, drawLatentNoise } from './latent-noise.ts';
 import { emaDecay, microBatches, scheduleOf } from './schedule.ts';
-import { openSession, type RunOptions } from './session.ts';
+import { openSession, type RunOptions, type StepFigures } from './session.ts';
 import { applyUpdate } from './update.ts';
 
 export interface RaeTraining extends RunOptions {
@@ -93,7 +93,7 @@ export async function trainRae({
   });
 
   // ── step ──────────────────────────────────────────────
-  function trainStep({ images }: Batch, step: number, lr: number): { mean: Figures; now: Figures } {
+  function trainStep({ images }: Batch, step: number, lr: number): StepFigures {
     const { micro } = batching;
     const pixels = toPixels(images, [B, S, S]); // [B, 3, S, S]
     const noise = drawLatentNoise(rae, B, generator);

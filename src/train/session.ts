@@ -68,12 +68,18 @@ export interface SessionOptions extends RunOptions {
   evaluates?: readonly string[] | undefined;
 }
 
+/** What a step is logged by: `now` as it is, `mean` as the mean since the last line. */
+export interface StepFigures {
+  mean: Readonly<Record<string, number>>;
+  now: Readonly<Record<string, number>>;
+}
+
 export interface Session {
   readonly state: TrainState;
   /** The loop runs while this is true. */
   goesOn(): boolean;
-  /** Call once after every optimiser step with its figures; `now` ones are logged as they are, others as means since the last line. */
-  afterStep(figures: { mean: Readonly<Record<string, number>>; now: Readonly<Record<string, number>> }): Promise<void>;
+  /** Call once after every optimiser step. */
+  afterStep(figures: StepFigures): Promise<void>;
   /** Saves what is not saved, unless a step was left halfway (by an error), and gives the lock back. */
   close(): Promise<void>;
 }
