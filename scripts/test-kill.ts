@@ -1,13 +1,18 @@
-// npm run test:kill -- --times 50 --seed 0: disturbs that many training runs of the stages at random moments and inside writes,
-// resumes them, and fails when one becomes unreadable or computes other bits. Needs `npm run build`.
+// npm run test:kill -- --times 50 --seed 0 [--stages rae,dit]: disturbs that many training runs of the stages at random moments and inside
+// writes, resumes them, and fails when one becomes unreadable or computes other bits. Needs `npm run build`.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { killOnce, undisturbed } from '../test/e2e/kill.ts';
+import type { Stage } from '../test/e2e/small-runs.ts';
 
 const { values } = parseArgs({
-  options: { times: { type: 'string', default: '50' }, seed: { type: 'string', default: '0' } },
+  options: {
+    times: { type: 'string', default: '50' },
+    seed: { type: 'string', default: '0' },
+    stages: { type: 'string', default: 'rae,adversarial,accumulated,dit' },
+  },
 });
 const [times, seed] = [Number(values.times), Number(values.seed)];
 const folder = mkdtempSync(join(tmpdir(), 'rae-kill-'));
@@ -16,8 +21,12 @@ if (!Number.isInteger(times) || times < 1 || !Number.isInteger(seed)) {
     `test:kill: expected whole numbers for --times and --seed, received ${values.times} and ${values.seed}.`,
   );
 }
+const known: readonly Stage[] = ['encoder', 'rae', 'adversarial', 'accumulated', 'dit'];
+const unknown = values.stages.split(',').find((name) => !known.some((stage) => stage === name));
+if (unknown !== undefined)
+  throw new Error(`test:kill: expected some of ${known.join(',')} for --stages, received ${unknown}.`);
 let failed = 0;
-const stages = ['rae', 'adversarial', 'dit'] as const;
+const stages = values.stages.split(',') as Stage[];
 const base = await undisturbed(folder, stages);
 for (let number = 0; number < times; number++) {
   try {

@@ -7,11 +7,14 @@ import { main } from '../../src/cli/main.ts';
 import { latestCheckpoint } from '../../src/runs/index.ts';
 import { log } from '../../src/util/log.ts';
 
-/** The stages, and stage 1 with its adversary in all three phases: before it, its updates alone from step 2, the game from step 4. */
-export type Stage = 'encoder' | 'rae' | 'adversarial' | 'dit';
+/**
+ * The stages, and stage 1 with its adversary in all three phases: before it, its updates alone from step 2, the game from step 4;
+ * `accumulated` is that in bf16 and in four micro-batches a step.
+ */
+export type Stage = 'encoder' | 'rae' | 'adversarial' | 'accumulated' | 'dit';
 
 /** What `rae train` calls the stage. */
-export const verbOf = (stage: Stage) => (stage === 'adversarial' ? 'rae' : stage);
+export const verbOf = (stage: Stage) => (stage === 'adversarial' || stage === 'accumulated' ? 'rae' : stage);
 
 export function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), 'rae-e2e-'));
@@ -39,15 +42,17 @@ export function trainArguments(stage: Stage, folder: string, out: string, more: 
     join(folder, 'encoder'),
     ...set('stage_1.params.decoder_config.decoder_num_hidden_layers=2'),
   ];
+  const adversarial = [
+    ...rae,
+    ...['--disc', 'encoder'],
+    ...set('gan.loss.disc_upd_start_step=2', 'gan.loss.disc_start_step=4', 'training.keep_best=eval_ema/psnr'),
+    ...set('gan.disc.arch.key_depths=[0]', 'eval.eval_interval=3'),
+  ];
   const input = {
     encoder: ['--set', 'mae.num_hidden_layers=2'],
     rae,
-    adversarial: [
-      ...rae,
-      ...['--disc', 'encoder'],
-      ...set('gan.loss.disc_upd_start_step=2', 'gan.loss.disc_start_step=4', 'training.keep_best=eval_ema/psnr'),
-      ...set('gan.disc.arch.key_depths=[0]', 'eval.eval_interval=3'),
-    ],
+    adversarial,
+    accumulated: [...adversarial, '--precision', 'bf16', ...set('training.grad_accum_steps=4')],
     dit: [
       ...['--rae', join(folder, 'rae')],
       ...set('stage_2.params.depth=[2,1]', 'sampler.params.num_steps=3', 'eval.eval_interval=4'),
