@@ -8,6 +8,7 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     // Two workers on two cores: a worker's own second thread would only wait for the other worker's.
     env: { OMP_NUM_THREADS: '1' },
+    globalSetup: ['test/temporary.ts'],
     setupFiles: ['test/seed.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -25,6 +25,7 @@ import { ConfigError, InterruptedError } from '../util/errors.ts';
 import { duration, figure } from '../util/format.ts';
 import type { Log } from '../util/log.ts';
 import { type CheckpointParts, type Due, readCheckpoint, type TrainState, writeCheckpoint } from './checkpoint.ts';
+import { newPace, type Pace } from './pace.ts';
 import type { Schedule } from './schedule.ts';
 
 /** Of the evaluated figures; of all others (lpips, loss, distances) the lowest is the best. */
@@ -216,7 +217,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     throw new InterruptedError(`stopped at step ${state.step}, saved in ${out}. Go on with --resume.`, 128 + signal);
   }
 
-  const speed = () => ((state.step - startedAt) * options.batch) / ((performance.now() - started) / 1000);
+  const pace = newPace(options.batch);
 
   return {
     state,
@@ -228,15 +229,17 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       midStep = false;
       state.step++;
       state.samples += options.batch;
+      pace.stepped();
       for (const [name, value] of Object.entries(mean)) {
         const [sum, count] = state.window[name] ?? [0, 0];
         state.window[name] = [sum + value, count + 1];
       }
       const means = Object.fromEntries(Object.entries(state.window).map(([name, [sum, count]]) => [name, sum / count]));
-      log.live(progress(state.step, schedule.end, { ...means, ...now }, options.headline, speed(), options.batch));
+      log.live(progress(state.step, schedule.end, { ...means, ...now }, options.headline, pace));
       if (state.step % schedule.logEvery === 0) {
-        record({ ...means, ...now, images_per_second: round(speed()) });
+        record({ ...means, ...now, images_per_second: round(pace.speed()) });
         state.window = {};
+        pace.newLine();
       }
       const atEnd = state.step === schedule.end;
       if (options.preview && (state.step % schedule.sampleEvery === 0 || atEnd)) state.due.push('grid');
@@ -247,6 +250,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       if (state.step % schedule.checkpointEvery === 0) await save();
       await setImmediate(); // decoding callbacks and signals are served
       if (interrupted() !== 0) await stop();
+      pace.resume();
     },
     async close() {
       try {
@@ -271,10 +275,8 @@ function progress(
   end: number,
   figures: Readonly<Record<string, number>>,
   headline: string,
-  speed: number,
-  batch: number,
+  pace: Pace,
 ): string {
-  const left = ((end - step) * batch) / speed;
   const shown = ['lr', 'grad_norm'].flatMap((name) => {
     const found = Object.entries(figures).find(([key]) => key.split('/')[0] === name || key.endsWith(`/${name}`));
     return found ? [`${name} ${figure(found[1])}`] : [];
@@ -284,8 +286,8 @@ function progress(
     `step ${step}/${end}`,
     `loss ${loss === undefined ? '?' : figure(loss, 4)}`,
     ...shown,
-    `${figure(speed)} images/s`,
-    `${duration(left)} left`,
+    `${figure(pace.speed())} images/s`,
+    `${duration(pace.left(end - step))} left`,
   ].join('  ');
 }
 
