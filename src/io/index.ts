@@ -23,7 +23,7 @@ export {
   saveSafetensorsRaw,
 } from './safetensors.ts';
 export { loadSharded, readShardIndex } from './sharded.ts';
-export { decodeElements, type RawTensor, type StorageDtype } from './storage-dtype.ts';
+export { decodeElements, type RawTensor, type StorageDtype, type TensorBytes } from './storage-dtype.ts';
 export { fileKind, loadTensorFile } from './tensor-file.ts';
 export { toTensor } from './to-tensor.ts';
 export {
@@ -32,6 +32,8 @@ export {
   materialise,
   type PyValue,
   readTorch,
+  saveTorch,
+  type TorchInput,
   TorchTensor,
   toTensors,
 } from './torch-pickle/index.ts';

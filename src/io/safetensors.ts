@@ -6,7 +6,7 @@ import { writeFileAtomic } from '../util/atomic-write.ts';
 import { DataError } from '../util/errors.ts';
 import { type ByteSource, withFile } from './file-reader.ts';
 import { parseSafetensorsHeader, type SafetensorsEntry, type SafetensorsHeader } from './safetensors-header.ts';
-import { elementBytes, elementCount, type RawTensor, STORAGE_DTYPES } from './storage-dtype.ts';
+import { elementBytes, elementCount, type RawTensor, STORAGE_DTYPES, type TensorBytes } from './storage-dtype.ts';
 import { tensorDtype, toTensor } from './to-tensor.ts';
 
 export type { SafetensorsEntry, SafetensorsHeader } from './safetensors-header.ts';
@@ -49,7 +49,7 @@ function loadEntry(
 /** Write tensors atomically. The file depends on content alone: it equals the original library's byte for byte. */
 export function saveSafetensors(
   path: string,
-  tensors: ReadonlyMap<string, Tensor>,
+  tensors: ReadonlyMap<string, TensorBytes>,
   metadata?: Readonly<Record<string, string>>,
 ): void {
   const { header, order } = safetensorsLayout(tensors, metadata);

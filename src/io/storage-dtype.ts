@@ -12,6 +12,14 @@ export interface RawTensor {
   data: Uint8Array<ArrayBuffer>;
 }
 
+/** A tensor as a writer needs it; its bytes are asked for when their turn comes. A Tensor is one. */
+export interface TensorBytes {
+  readonly dtype: StorageDtype;
+  readonly shape: readonly number[];
+  /** Little-endian, row-major. */
+  toBytes(): Uint8Array;
+}
+
 interface StorageInfo {
   bytes: number;
   safetensors: string | undefined;

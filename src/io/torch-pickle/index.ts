@@ -1,6 +1,7 @@
 // PyTorch checkpoints (.pt, .pth, .bin): read without Python and without running anything that is in them.
 //   readTorch(path)   the object: nested dicts, lists, numbers, tensors located but not read (an inspection of GBs is instant)
 //   loadTorch(path)   a flat state dict as tensors
+//   saveTorch(path)   tensors in nested plain data, as torch.save writes them
 
 import type { Tensor } from '../../tensor/index.ts';
 import { DataError } from '../../util/errors.ts';
@@ -12,6 +13,7 @@ import type { PyValue } from './values.ts';
 
 export { collectTensors, materialise, type TorchLoadOptions, toTensors } from './tensors.ts';
 export { type PyDict, PyTuple, type PyValue, TorchDevice, TorchDtype, TorchSize, TorchTensor } from './values.ts';
+export { saveTorch, type TorchInput } from './writer.ts';
 
 /** The object that torch.save wrote. DataError names the file and why it is refused. */
 export function readTorch(path: string): PyValue {

@@ -89,6 +89,11 @@ export function torchWorld(
   };
 }
 
+/** The class of storages of this dtype; the newer dtypes have none. */
+export function storageClass(dtype: StorageDtype): string | undefined {
+  return Object.keys(STORAGES).find((name) => STORAGES[name] === dtype && name !== 'UntypedStorage');
+}
+
 function storageDtype(full: string): StorageDtype | undefined {
   const name = /^torch\.(?:storage\.)?(\w+)$/.exec(full)?.[1] ?? '';
   return Object.hasOwn(STORAGES, name) ? STORAGES[name] : undefined;
