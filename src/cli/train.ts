@@ -40,7 +40,7 @@ type Stage = 'encoder' | 'rae' | 'dit';
 
 /** What --resume may still change: how often things are written, not what is computed. */
 const HARMLESS =
-  /^(training\.(log_interval|sample_every|checkpoint_interval|checkpoint_every|keep_checkpoints|num_workers)|eval\..*|data\.(path|eval_path))$/;
+  /^(training\.(log_interval|sample_every|checkpoint_interval|checkpoint_every|keep_checkpoints|num_workers|activation_checkpointing)|eval\..*|data\.(path|eval_path))$/;
 
 export function command(): Command {
   const train = new Command('train').description(

@@ -186,6 +186,9 @@ function checkTraining({ training, losses, data, mae, eval: evaluation }: RunCon
       `training.grad_accum_steps: expected 1 for an encoder, whose steps are not split, received ${grad_accum_steps}.`,
     );
   }
+  if (mae !== undefined && training.activation_checkpointing) {
+    problems.push('training.activation_checkpointing: expected false for an encoder, received true.');
+  }
   if (mae !== undefined && evaluation !== undefined) {
     problems.push('eval: expected no such section for an encoder, which is judged by its grids, received one.');
   }

@@ -44,6 +44,7 @@ export const training = z.strictObject({
   clip_grad: z.number().min(0).default(1), // global norm; 0 = off
   global_seed: natural.default(0),
   cfg_scale: positive.optional(),
+  activation_checkpointing: z.boolean().default(false), // ours: blocks keep their inputs alone and are computed again backward
   precision: z.enum(['fp32', 'bf16']).default('fp32'), // ours (a flag in the reference)
   optimizer: optimizer.prefault({}),
   scheduler: maybe(scheduler),

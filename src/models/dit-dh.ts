@@ -4,7 +4,7 @@
 // (`numClasses: 0`) work; the first three raise there, save that [s, 1] runs with a given s.
 
 import { init, Linear, Module, type Parameter, parameter } from '../nn/index.ts';
-import { type Generator, silu, type Tensor, tidy } from '../tensor/index.ts';
+import { cut, type Generator, silu, type Tensor, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ArgumentError } from '../util/errors.ts';
 import { type BlockOptions, DitBlock, runBlocks } from './layers/dit-block.ts';
@@ -131,8 +131,8 @@ export class DiTwDDTHead extends Module {
       const patches = kernelPatches(x, headPatch); // [B, N, C p p]
       const encoded = s ?? this.#encode(patch === headPatch ? patches : kernelPatches(x, patch), t, y, dropout);
       const projected = this.s_projector ? this.s_projector.forward(encoded) : encoded; // [B, M or N, Hd]
-      const activated = silu(projected);
-      const tokens = this.x_embedder.forward(patches); // the same noisy latent again, without positions
+      const activated = cut(silu(projected));
+      const tokens = cut(this.x_embedder.forward(patches)); // the same noisy latent again, without positions
       const h = runBlocks(this.blocks.slice(this.#encoderDepth), tokens, activated, this.dec_feat_rope?.rotation());
       return unpatchify(this.final_layer.forward(h, activated), headPatch, { rows: this.#headGrid[0] });
     });
@@ -149,11 +149,11 @@ export class DiTwDDTHead extends Module {
 
   #encode(patches: Tensor, t: Tensor, y: Tensor | undefined, dropout: LabelDropout): Tensor {
     return tidy(() => {
-      const te = this.t_embedder.forward(t); // [B, He]
+      const te = cut(this.t_embedder.forward(t)); // [B, He]
       const condition = silu(this.y_embedder && y ? te.add(this.y_embedder.forward(y, dropout)) : te);
-      const activated = silu(condition).unsqueeze(1); // a second SiLU, as in the reference: the weights were trained so
+      const activated = cut(silu(condition).unsqueeze(1)); // a second SiLU, as in the reference: the weights were trained so
       const embedded = this.s_embedder.forward(patches);
-      const tokens = this.pos_embed ? embedded.add(this.pos_embed) : embedded; // [B, M, He]
+      const tokens = cut(this.pos_embed ? embedded.add(this.pos_embed) : embedded); // [B, M, He]
       const encoder = this.blocks.slice(0, this.#encoderDepth);
       const s = silu(runBlocks(encoder, tokens, activated, this.enc_feat_rope?.rotation()).add(te.unsqueeze(1)));
       return this.#onHeadGrid(s);

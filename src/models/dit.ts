@@ -2,7 +2,7 @@
 // Differs from the reference: rectangular latents, no class label at all (`numClasses: 0`), and `woShift`, which raises there, work.
 
 import { init, Linear, Module, type Parameter, parameter } from '../nn/index.ts';
-import { type Generator, silu, type Tensor, tidy } from '../tensor/index.ts';
+import { cut, type Generator, silu, type Tensor, tidy } from '../tensor/index.ts';
 import { type BlockOptions, DitBlock, runBlocks } from './layers/dit-block.ts';
 import { FinalLayer } from './layers/final-layer.ts';
 import { checkInputs, type GridSize, tokenGrid } from './layers/grid.ts';
@@ -87,10 +87,10 @@ export class LightningDiT extends Module {
   forward(x: Tensor, t: Tensor, y: Tensor | undefined, dropout: LabelDropout = {}): Tensor {
     checkInputs(this, x, t, y);
     return tidy(() => {
-      const tokens = this.x_embedder.forward(kernelPatches(x, this.#patch)).add(this.pos_embed); // [B, N, D]
+      const tokens = cut(this.x_embedder.forward(kernelPatches(x, this.#patch)).add(this.pos_embed)); // [B, N, D]
       const te = this.t_embedder.forward(t); // [B, D]
       const condition = this.y_embedder && y ? te.add(this.y_embedder.forward(y, dropout)) : te;
-      const activated = silu(condition).unsqueeze(1); // [B, 1, D]
+      const activated = cut(silu(condition).unsqueeze(1)); // [B, 1, D]
       const h = runBlocks(this.blocks, tokens, activated, this.feat_rope?.rotation());
       const out = unpatchify(this.final_layer.forward(h, activated), this.#patch, { rows: this.#grid[0] });
       return out.size(1) === this.inChannels ? out : out.narrow(1, 0, this.inChannels);

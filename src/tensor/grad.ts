@@ -3,6 +3,7 @@ import { expected } from '../util/check.ts';
 import { ArgumentError } from '../util/errors.ts';
 import { type Dtype, dtypeCode } from './dtype.ts';
 import { engine } from './engine.ts';
+import { resumeCuts } from './recompute.ts';
 import { Tensor } from './tensor.ts';
 import { handleOf, handles } from './wrap.ts';
 
@@ -35,6 +36,7 @@ export interface BackwardOptions {
 /** Adds the gradients of `output` to .grad of every leaf that requires one. */
 export function backward(output: Tensor, { gradient, retainGraph = false }: BackwardOptions = {}): void {
   engine().backward([handleOf(output)], gradient && [handleOf(gradient)], retainGraph);
+  resumeCuts(retainGraph);
 }
 
 export interface GradOptions {

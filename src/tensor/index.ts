@@ -16,5 +16,6 @@ export * from './functional.ts';
 export * from './grad.ts';
 export * from './ops_generated.ts';
 export * from './random.ts';
+export { cut, recomputed, recomputing } from './recompute.ts';
 export { dispose, keep, tidy } from './scope.ts';
 export { type Device, Tensor } from './tensor.ts';

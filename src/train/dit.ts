@@ -18,7 +18,17 @@ import { encodeGrid } from '../io/grid.ts';
 import type { Rae } from '../models/rae.ts';
 import type { Stage2Model } from '../models/stage2.ts';
 import { AdamW, adamWOptions, Ema } from '../optim/index.ts';
-import { autocast, backward, Generator, noGrad, rand, type Tensor, tensor, tidy } from '../tensor/index.ts';
+import {
+  autocast,
+  backward,
+  Generator,
+  noGrad,
+  rand,
+  recomputing,
+  type Tensor,
+  tensor,
+  tidy,
+} from '../tensor/index.ts';
 import { afterwards } from '../util/afterwards.ts';
 import { heldOutLoss } from './evaluate.ts';
 import { stopWhenInterrupted } from './interruption.ts';
@@ -95,20 +105,22 @@ export async function trainDit({ config, rae, model, loader, heldOut, log, ...ru
     let total = 0;
     for (let at = 0; at < B; at += micro) {
       const cut = (x: Tensor) => (micro === B ? x : x.narrow(0, at, micro));
-      total += tidy(() => {
-        const labelsHere = y && cut(y);
-        const { loss } = flowMatchingLoss(
-          (xt, time) =>
-            autocast({ dtype: 'bf16', enabled: training.precision === 'bf16' }, () =>
-              model.forward(xt, time, labelsHere, { dropMask: dropMask && cut(dropMask) }),
-            ),
-          cut(latents),
-          { ...transport, noise: cut(noise), t: cut(t) },
-        );
-        const mean = loss.mean();
-        backward(micro === B ? mean : mean.mul(micro / B));
-        return (mean.item() * micro) / B;
-      });
+      total += recomputing({ enabled: training.activation_checkpointing }, () =>
+        tidy(() => {
+          const labelsHere = y && cut(y);
+          const { loss } = flowMatchingLoss(
+            (xt, time) =>
+              autocast({ dtype: 'bf16', enabled: training.precision === 'bf16' }, () =>
+                model.forward(xt, time, labelsHere, { dropMask: dropMask && cut(dropMask) }),
+              ),
+            cut(latents),
+            { ...transport, noise: cut(noise), t: cut(t) },
+          );
+          const mean = loss.mean();
+          backward(micro === B ? mean : mean.mul(micro / B));
+          return (mean.item() * micro) / B;
+        }),
+      );
     }
     const norm = applyUpdate({ params, optimizer, ema, step, lr, clip: training.clip_grad, loss: total });
     return { mean: { 'train/loss': total, grad_norm: norm }, now: { 'train/lr': lr } };

@@ -1,7 +1,7 @@
 // The transformer block of both stage-2 models: adaLN-modulated attention and feed-forward, each gated (DiT; reference: LightningDiTBlock).
 
 import { Module } from '../../nn/index.ts';
-import { addcmul, type Generator, type Tensor, tidy } from '../../tensor/index.ts';
+import { addcmul, type Generator, recomputed, type Tensor, tidy } from '../../tensor/index.ts';
 import { AdaLn } from './ada-ln.ts';
 import { DitAttention } from './dit-attention.ts';
 import { Mlp } from './mlp.ts';
@@ -67,11 +67,14 @@ function withoutShifts([scale1, gate1, scale2, gate2]: Tensor[]): (Tensor | unde
   return [undefined, scale1, gate1, undefined, scale2, gate2];
 }
 
-/** The blocks one after another, each result freed as soon as the next exists (libtorch keeps what backward needs). */
+/**
+ * The blocks one after another, each result freed as soon as the next exists (libtorch keeps what backward needs). Within recomputing() a
+ * block keeps its input alone: `x` and `activated` are then to be cut() by the model.
+ */
 export function runBlocks(blocks: readonly DitBlock[], x: Tensor, activated: Tensor, rotation?: Tensor): Tensor {
   let h = x;
   for (const block of blocks) {
-    const next = block.forward(h, activated, rotation);
+    const next = recomputed([h, activated, ...(rotation ? [rotation] : [])], (...inputs) => block.forward(...inputs));
     if (h !== x) h.dispose();
     h = next;
   }
