@@ -1,6 +1,7 @@
 // Autograd: backward and grad through torch::autograd, the thread's gradient mode, autocast state, SDPA switches.
 #include "autograd.h"
 
+#include "mapped_file.h"
 #include "napi_util.h"
 #include "slots.h"
 
@@ -27,6 +28,7 @@ napi_value backward(napi_env env, napi_callback_info info) {
   const auto outputs = tensors(env, args[0], "outputs");
   const auto gradients = is_nullish(env, args[1]) ? torch::autograd::variable_list{} : tensors(env, args[1], "gradients");
   torch::autograd::backward(outputs, gradients, to_bool(env, args[2], "retainGraph"), false);
+  check_mapped_files();
   return undefined(env);
   RAE_CATCH("backward")
 }
@@ -40,6 +42,7 @@ napi_value grad(napi_env env, napi_callback_info info) {
   const auto seeds = is_nullish(env, args[2]) ? torch::autograd::variable_list{} : tensors(env, args[2], "gradOutputs");
   const auto out = torch::autograd::grad(outputs, inputs, seeds, to_bool(env, args[3], "retainGraph"), to_bool(env, args[4], "createGraph"),
                                          to_bool(env, args[5], "allowUnused"));
+  check_mapped_files();
   napi_value list;
   napi_create_array_with_length(env, out.size(), &list);
   for (size_t i = 0; i < out.size(); i++) napi_set_element(env, list, i, js_int(env, out[i].defined() ? put(out[i]) : 0));

@@ -3,6 +3,7 @@
 // Measured at 0.8-1.1 us a call where PyTorch from Python needs 1.1-1.3.
 #include "call.h"
 
+#include "mapped_file.h"
 #include "napi_util.h"
 #include "random.h"
 #include "slots.h"
@@ -304,6 +305,7 @@ napi_value call(napi_env env, napi_callback_info info) {
     }
     converted = true;
     op.handle.callBoxed(&stack);
+    check_mapped_files();
     Handles handles;
     if (op.in_place) {
       out = undefined(env);

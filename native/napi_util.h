@@ -2,6 +2,8 @@
 // become JavaScript errors. Nothing in here knows of models.
 #pragma once
 
+#include "errors.h"
+
 #include <node_api.h>
 
 #include <ATen/core/Tensor.h>
@@ -10,21 +12,6 @@
 #include <vector>
 
 namespace rae {
-
-/** Thrown by argument checks; becomes the JavaScript class of the same name. */
-struct ArgumentError : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-/** Thrown when a handle names a tensor that was freed. */
-struct DisposedError : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-/** Thrown when a file cannot be read or written, or does not hold what it should. */
-struct DataError : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 /** Turns the exception being handled into a pending JavaScript error. `context` names the operator and its inputs. */
 void throw_to_js(napi_env env, const std::string& context);

@@ -1,6 +1,7 @@
 // Data in and out: typed arrays (copied or shared), memory-mapped files as storage, and what a tensor is (shape, dtype).
 #include "tensor_data.h"
 
+#include "mapped_file.h"
 #include "napi_util.h"
 #include "slots.h"
 
@@ -9,15 +10,8 @@
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <atomic>
-#include <cerrno>
 #include <cstring>
-#include <memory>
 #include <mutex>
 
 namespace rae {
@@ -149,62 +143,35 @@ napi_value read(napi_env env, napi_callback_info info) {
     c10::AutoGradMode no_grad(false);
     at::from_blob(bytes.data, t.sizes(), at::TensorOptions().dtype(t.dtype())).copy_(t);
   }
+  check_mapped_files();
   return undefined(env);
   RAE_CATCH("toArray")
 }
 
-struct Mapping {
-  uint8_t* base = nullptr;
-  size_t length = 0;
-  ~Mapping() {
-    if (base != nullptr) munmap(base, length);
-  }
-};
-
-/** mapFile(path, offset, dtype, shape): private (copy-on-write) pages of the file as storage. */
+/** mapFile(path, offset, dtype, shape, fd | undefined): private (copy-on-write) pages of the file as storage. */
 napi_value map_file(napi_env env, napi_callback_info info) {
   RAE_TRY
-  Args<4> args(env, info);
+  Args<5> args(env, info);
   const auto path = to_string(env, args[0], "path");
   if (path.find('\0') != std::string::npos) throw ArgumentError("expected a path without a NUL, received '" + std::string(path.c_str()) + "\\0...'");
-  const int64_t from = to_int(env, args[1], "offset");
-  if (from < 0) refuse(env, args[1], "offset", "0 or more");
-  const auto offset = static_cast<size_t>(from);
+  const int64_t offset = to_int(env, args[1], "offset");
+  if (offset < 0) refuse(env, args[1], "offset", "0 or more");
   const auto dtype = dtype_arg(env, args[2]);
   const auto shape = to_ints(env, args[3], "shape");
+  const int64_t fd = is_nullish(env, args[4]) ? -1 : to_int(env, args[4], "fd");
+  if (!is_nullish(env, args[4]) && (fd < 0 || fd != static_cast<int>(fd))) refuse(env, args[4], "fd", "the descriptor of an open file");
   const size_t need = bytes_needed(shape, dtype);
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe without a writer would wait for one
-  if (fd < 0) throw DataError("cannot open '" + path + "': " + std::strerror(errno));
-  struct stat st {};
-  if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-    ::close(fd);
-    throw DataError("expected a file, received '" + path + "', which is none.");
-  }
-  const auto size = static_cast<size_t>(st.st_size);
-  if (offset > size || need > size - offset) {
-    ::close(fd);
-    throw DataError("expected '" + path + "' to reach byte " + std::to_string(offset + need) + ", received a file of " + std::to_string(size) + " bytes. Was it cut short?");
-  }
-  if (need == 0) {
-    ::close(fd);
-    return js_int(env, put(at::empty(shape, dtype)));
-  }
-  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t start = offset / page * page;
-  auto mapping = std::make_shared<Mapping>();
-  void* base = mmap(nullptr, offset - start + need, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, static_cast<off_t>(start));
-  ::close(fd);
-  if (base == MAP_FAILED) throw DataError("cannot map '" + path + "': " + std::strerror(errno));
-  mapping->base = static_cast<uint8_t*>(base);
-  mapping->length = offset - start + need;
-  uint8_t* data = mapping->base + (offset - start);
   const auto options = at::TensorOptions().dtype(dtype);
+  const auto mapped = MappedFile::open(path, static_cast<int>(fd), static_cast<size_t>(offset), need);
+  uint8_t* data = mapped->data();
+  if (need == 0) return js_int(env, put(at::empty(shape, options)));
   if (reinterpret_cast<uintptr_t>(data) % c10::elementSize(dtype) != 0) {  // a file that does not align its tensors: copy
     at::Tensor copy = at::empty(shape, options);
     std::memcpy(copy.data_ptr(), data, need);
+    check_mapped_files();
     return js_int(env, put(std::move(copy)));
   }
-  return js_int(env, put(at::from_blob(data, shape, [mapping](void*) {}, options)));
+  return js_int(env, put(at::from_blob(data, shape, [mapped](void*) {}, options)));
   RAE_CATCH("mapFile")
 }
 
@@ -234,7 +201,9 @@ napi_value item(napi_env env, napi_callback_info info) {
   Args<1> args(env, info);
   const at::Tensor& t = tensor_arg(env, args[0]);
   if (t.numel() != 1) throw ArgumentError("expected a tensor of one element, received " + describe(t) + ".");
-  return js(env, t.item().toDouble());
+  const double value = t.item().toDouble();
+  check_mapped_files();
+  return js(env, value);
   RAE_CATCH("item")
 }
 

@@ -40,7 +40,8 @@ export interface NativeAddon extends ResampleAddon {
   fromBuffer(data: ArrayBufferView | ArrayBuffer, dtype: number, shape: readonly number[]): Handle;
   /** Copies the elements, row-major, into an array of as many bytes. */
   read(tensor: Handle, into: ArrayBufferView): void;
-  mapFile(path: string, offset: number, dtype: number, shape: readonly number[]): Handle;
+  /** Opens `path`, or uses the open descriptor `fd` and takes `path` for messages only. */
+  mapFile(path: string, offset: number, dtype: number, shape: readonly number[], fd: number | undefined): Handle;
   shapeOf(tensor: Handle): number[];
   dtypeOf(tensor: Handle): number;
   deviceOf(tensor: Handle): string;

@@ -37,6 +37,11 @@ export class FileReader implements ByteSource {
     this.size = stat.size;
   }
 
+  /** The open descriptor: a file of this name may be another one by now. */
+  get fd(): number {
+    return this.#fd;
+  }
+
   read(offset: number, length: number): Uint8Array<ArrayBuffer> {
     checkRange(this, offset, length);
     const bytes = new Uint8Array(length);

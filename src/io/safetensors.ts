@@ -4,7 +4,7 @@
 import { mapFile, type Tensor } from '../tensor/index.ts';
 import { writeFileAtomic } from '../util/atomic-write.ts';
 import { DataError } from '../util/errors.ts';
-import { type ByteSource, withFile } from './file-reader.ts';
+import { type FileReader, withFile } from './file-reader.ts';
 import { parseSafetensorsHeader, type SafetensorsEntry, type SafetensorsHeader } from './safetensors-header.ts';
 import { elementBytes, elementCount, type RawTensor, STORAGE_DTYPES, type TensorBytes } from './storage-dtype.ts';
 import { tensorDtype, toTensor } from './to-tensor.ts';
@@ -32,7 +32,7 @@ export function loadSafetensors(path: string, options: LoadOptions = {}): Map<st
 }
 
 function loadEntry(
-  file: ByteSource,
+  file: FileReader,
   key: string,
   entry: SafetensorsEntry,
   { mmap = false, widen = false }: LoadOptions,
@@ -41,7 +41,7 @@ function loadEntry(
   const direct = tensorDtype(dtype);
   // Kernels may assume aligned elements, which headers of odd lengths do not give.
   if (mmap && direct !== undefined && byteLength > 0 && offset % elementBytes(dtype) === 0) {
-    return mapFile(file.name, { offset, shape, dtype: direct });
+    return mapFile(file.name, { offset, shape, dtype: direct, fd: file.fd });
   }
   return toTensor({ dtype, shape, data: file.read(offset, byteLength) }, { widen, where: `${file.name}: '${key}'` });
 }

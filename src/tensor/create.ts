@@ -57,13 +57,17 @@ export function fromBuffer(
 
 /**
  * A tensor whose memory is the file's pages, private to this process (writing to it does not reach the file). Nothing is
- * read before it is used. Throws DataError when the file is missing or too short. It must not be cut while the tensor lives.
+ * read before it is used. Throws DataError when the file is missing or too short. `fd`: the file where it is open already.
+ *
+ * A file that is replaced by renaming, or deleted, stays whole in the tensor. One that is cut while the tensor lives makes every
+ * operation that touches the missing part throw DataError; the process lives on. One that is overwritten in place changes what was
+ * not read before: load without mapping where that can happen (training does).
  */
 export function mapFile(
   path: string,
-  { offset = 0, shape, dtype }: { offset?: number; shape: readonly number[]; dtype: Dtype },
+  { offset = 0, shape, dtype, fd }: { offset?: number; shape: readonly number[]; dtype: Dtype; fd?: number },
 ): Tensor {
-  return new Tensor(engine().mapFile(path, offset, dtypeCode(dtype), shape));
+  return new Tensor(engine().mapFile(path, offset, dtypeCode(dtype), shape, fd));
 }
 
 const filled = (name: string) => {
