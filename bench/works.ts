@@ -80,6 +80,15 @@ export function works(precision: 'fp32' | 'bf16'): Work[] {
       unit: 'ms',
     },
     {
+      name: 'stage1-gan',
+      title: 'stage-1 step, clothing, L1 + LPIPS + adversary over DeiT-Tiny at 224 px, both players',
+      ours: 'stage1',
+      peer: 'stage1',
+      config: { ...clothing, disc: { side: 224, depths: [2, 5, 8, 11], kernel: 9 }, precision },
+      run: 'adversarial',
+      unit: 'ms',
+    },
+    {
       name: 'stage2-tiny',
       title: 'stage-2 step: 25 tokens, width 64, batch 16',
       config: { ...tiny, precision },

@@ -67,3 +67,14 @@ class ViT(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.norm(x)[:, 1:]
+
+    def taps(self, x, indices):
+        """Patch tokens [B, D, N] after the blocks of these numbers, in their order."""
+        x = self.patch_embed(x)
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.pos_embed
+        found = {}
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i in indices:
+                found[i] = x[:, 1:].transpose(1, 2)
+        return [found[i] for i in indices]

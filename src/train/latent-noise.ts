@@ -10,11 +10,12 @@ export interface LatentNoise {
 }
 
 /** Strengths, then noise, in the order of Rae.encode; undefined without noise. */
-export function drawLatentNoise(rae: Rae, B: number, generator: Generator): LatentNoise | undefined {
+export function drawLatentNoise(rae: Rae, B: number, generator?: Generator): LatentNoise | undefined {
   if (rae.noiseTau <= 0) return undefined;
   const shape = [B, 1, 1];
-  const drawn = rae.noise === 'uniform' ? rand(shape, { generator }) : randn(shape, { generator }).abs();
-  return { sigma: drawn.mul(rae.noiseTau), noise: randn([B, rae.latentSide ** 2, rae.encoder.width], { generator }) };
+  const from = generator ? { generator } : {};
+  const drawn = rae.noise === 'uniform' ? rand(shape, from) : randn(shape, from).abs();
+  return { sigma: drawn.mul(rae.noiseTau), noise: randn([B, rae.latentSide ** 2, rae.encoder.width], from) };
 }
 
 /** Adds the noise of pictures at ... at + n - 1 to their n latents, [n, C, h, w] or tokens. Stage 1 has no statistics in between. */
