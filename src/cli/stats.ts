@@ -3,7 +3,7 @@
 
 import type { Command } from 'commander';
 import type { RunConfig } from '../config/index.ts';
-import { admCrop, folderSource, type PictureSource, syntheticSource } from '../data/index.ts';
+import { admCrop, openSource, type PictureSource, syntheticSource } from '../data/index.ts';
 import { checkEnding } from '../inference/latent-file.ts';
 import { loadModel } from '../inference/load-model.ts';
 import { saveNpz } from '../io/npz.ts';
@@ -31,7 +31,7 @@ export function command(): Command {
   const example = 'rae stats --rae runs/rae --data photos --out stats.safetensors';
   return verb('stats', 'mean and variance of the latents of a set of pictures', example)
     .requiredOption('--rae <path>', "a run of 'train rae', a configuration, an encoder, or 'embedded'")
-    .option('--data <folder>', "pictures (default: those that the run's configuration names)")
+    .option('--data <path>', "pictures (default: those that the run's configuration names)")
     .requiredOption('--out <file>', 'where to write mean and var: .safetensors or .npz')
     .option(
       '--momentum',
@@ -93,7 +93,7 @@ async function openData(
   }
   const folder = data ?? path;
   if (folder === undefined) throw new ConfigError('--data: expected a folder of pictures, received none.');
-  return folderSource(folder, { transform: admCrop(side, { flip }), exif, cacheBytes: 0 });
+  return openSource(folder, { transform: admCrop(side, { flip }), exif, cacheBytes: 0 });
 }
 
 function save(out: string, mean: Tensor, variance: Tensor, metadata: Record<string, string>): void {

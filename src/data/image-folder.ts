@@ -63,7 +63,7 @@ async function list(folder: string): Promise<{ folders: string[]; files: string[
   const folders: string[] = [];
   const files: string[] = [];
   for (const entry of await entriesOf(folder)) {
-    if (entry.name.startsWith('.')) continue;
+    if (isHidden(entry.name)) continue;
     const target = entry.isSymbolicLink() ? await stat(join(folder, entry.name)).catch(() => undefined) : entry;
     if (target?.isDirectory()) folders.push(entry.name);
     else if (target?.isFile() && isPicture(entry.name)) files.push(entry.name);
@@ -81,9 +81,14 @@ async function entriesOf(folder: string) {
   }
 }
 
-function isPicture(name: string): boolean {
+/** Whether a file's name ends as a picture's. */
+export function isPicture(name: string): boolean {
   const lower = name.toLowerCase();
   return imageExtensions.some((extension) => lower.endsWith(extension));
+}
+
+export function isHidden(name: string): boolean {
+  return name.startsWith('.');
 }
 
 function empty(root: string): DataError {

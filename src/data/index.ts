@@ -1,8 +1,9 @@
 // Pictures for training and evaluation: sources (folders, the embedded set, memory), orders, batches.
 export { type Batch, BatchReader, type Unreadable } from './batch.ts';
-export { type FolderSourceOptions, folderSource } from './folder-source.ts';
 export { type ImageFolder, imageExtensions, scanImageFolder } from './image-folder.ts';
 export { inOrder, Loader, type LoaderOptions, type LoaderState } from './loader.ts';
+export { isPictureSet } from './picture-set.ts';
+export { openSource, type PictureSourceOptions } from './picture-source.ts';
 export { Draws, permutation, stream } from './random.ts';
 export { type Filter, type Picture, resample, resampleSync, type Step } from './resample.ts';
 export { Sampler, type SamplerOptions, type SamplerState } from './sampler.ts';

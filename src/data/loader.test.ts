@@ -7,8 +7,8 @@ import { encodePng } from '../io/image.ts';
 import { DataError } from '../util/errors.ts';
 import { log } from '../util/log.ts';
 import type { Batch, Unreadable } from './batch.ts';
-import { folderSource } from './folder-source.ts';
 import { inOrder, Loader } from './loader.ts';
+import { openSource } from './picture-source.ts';
 import { memorySource, type PictureSource } from './source.ts';
 import { syntheticImage } from './synthetic.ts';
 import { syntheticSource } from './synthetic-source.ts';
@@ -32,9 +32,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const quiet = { onUnreadable: () => {} };
 
 const sources: Record<string, () => PictureSource | Promise<PictureSource>> = {
-  'a folder, cropped at random': () => folderSource(folder, { transform: randomCrop(16) }),
-  'a folder, mirrored': () => folderSource(folder, { transform: admCrop(16, { flip: true }) }),
-  'a folder without memory': () => folderSource(folder, { transform: admCrop(16, { flip: true }), cacheBytes: 0 }),
+  'a folder, cropped at random': () => openSource(folder, { transform: randomCrop(16) }),
+  'a folder, mirrored': () => openSource(folder, { transform: admCrop(16, { flip: true }) }),
+  'a folder without memory': () => openSource(folder, { transform: admCrop(16, { flip: true }), cacheBytes: 0 }),
   'the embedded set': () => syntheticSource({ size: 30, side: 16, flip: true }),
 };
 
@@ -69,7 +69,7 @@ it.each(Object.entries(sources))(
 
 it('crops kept in memory equal crops read again', async () => {
   const read = async (cacheBytes: number) => {
-    const source = await folderSource(folder, { transform: admCrop(16, { flip: true }), cacheBytes });
+    const source = await openSource(folder, { transform: admCrop(16, { flip: true }), cacheBytes });
     return digests(await take(new Loader(source, { batch: 10, seed: 2, ...quiet }), 9));
   };
   const uncached = await read(0);
@@ -79,7 +79,7 @@ it('crops kept in memory equal crops read again', async () => {
 
 it('crops and mirror images differ from epoch to epoch', async () => {
   for (const transform of [randomCrop(16), admCrop(16, { flip: true })]) {
-    const source = await folderSource(folder, { transform });
+    const source = await openSource(folder, { transform });
     const loader = new Loader(source, { batch: 30, shuffle: false, ...quiet });
     const [first, second] = await take(loader, 2);
     expect(second!.indices).toEqual(first!.indices);
@@ -89,7 +89,7 @@ it('crops and mirror images differ from epoch to epoch', async () => {
 
 it('a damaged picture is named once, counted, and the next readable one takes its place', async () => {
   const reports: Unreadable[] = [];
-  const source = await folderSource(folder, { transform: admCrop(16) });
+  const source = await openSource(folder, { transform: admCrop(16) });
   const loader = new Loader(source, { batch: 30, shuffle: false, onUnreadable: (picture) => reports.push(picture) });
   const [batch] = await take(loader, 2);
   expect(reports.map(({ index }) => index).sort((a, b) => a - b)).toEqual(damaged);
@@ -103,13 +103,13 @@ it('a damaged picture is named once, counted, and the next readable one takes it
 
 it('without a listener damaged pictures are warned about', async () => {
   const warn = vi.spyOn(log, 'warn').mockImplementation(() => {});
-  await take(new Loader(await folderSource(folder, { transform: admCrop(16) }), { batch: 30 }), 3);
+  await take(new Loader(await openSource(folder, { transform: admCrop(16) }), { batch: 30 }), 3);
   expect(warn).toHaveBeenCalledTimes(3);
   warn.mockRestore();
 });
 
 it('in order, every readable picture comes once, damaged ones are left out', async () => {
-  const source = await folderSource(folder, { transform: admCrop(16) });
+  const source = await openSource(folder, { transform: admCrop(16) });
   const batches: Batch[] = [];
   for await (const batch of inOrder(source, { batch: 8, ...quiet })) batches.push(batch);
   expect(batches.flatMap(({ indices }) => [...indices])).toEqual(

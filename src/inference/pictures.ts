@@ -1,12 +1,13 @@
-// The pictures that a verb is given: one file, a folder, or `embedded` (held-out pictures of the drawn set), centre-cropped to squares.
+// The pictures that a verb is given: one file, a folder or archive, or `embedded` (held-out pictures of the drawn set), centre-cropped to squares.
 
 import { statSync } from 'node:fs';
-import { basename, relative, resolve } from 'node:path';
+import { basename, dirname, relative, resolve } from 'node:path';
 import {
   admCrop,
   admSteps,
-  folderSource,
+  isPictureSet,
   memorySource,
+  openSource,
   type PictureSource,
   resample,
   spreadIndices,
@@ -19,7 +20,7 @@ import { ConfigError } from '../util/errors.ts';
 
 export interface InputPictures {
   source: PictureSource;
-  /** A short name for picture `index`: its path below the input folder. */
+  /** A short name for picture `index`: its path below the input. */
   nameOf(index: number): string;
 }
 
@@ -51,12 +52,20 @@ async function openAll(input: string, { side, exif = true, seed = 0, num }: Inpu
     const source = syntheticSource({ seed, part: 'heldout', size: num ?? EMBEDDED_PICTURES, side });
     return { source, nameOf: (index) => `embedded-${String(index).padStart(4, '0')}` };
   }
+  const isSet = isPictureSet(input);
   const found = statSync(input, { throwIfNoEntry: false });
-  if (found === undefined) throw new ConfigError(expected('--input', 'an existing picture or folder', input));
-  if (!found.isDirectory()) return { source: await fileSource(input, { side, exif }), nameOf: () => basename(input) };
-  const source = await folderSource(input, { transform: admCrop(side), exif, cacheBytes: 0 });
-  const root = resolve(input);
-  return { source, nameOf: (index) => relative(root, source.describe(index)) };
+  if (found === undefined && !isSet) {
+    throw new ConfigError(expected('--input', 'an existing picture, folder or archive', input));
+  }
+  if (found?.isFile() && !isSet) {
+    return { source: await fileSource(input, { side, exif }), nameOf: () => basename(input) };
+  }
+  const source = await openSource(input, { transform: admCrop(side), exif, cacheBytes: 0 });
+  const root = isSet ? dirname(resolve(input)) : resolve(input);
+  return {
+    source,
+    nameOf: (index) => relative(root, source.describe(index)).replace(/(\.(?:tar|zip|parquet)):/i, '$1/'),
+  };
 }
 
 /** One file, decoded and cropped at once: a picture that cannot be read is an error, not a gap. */

@@ -3,8 +3,8 @@
 import type { RunConfig } from '../config/index.ts';
 import {
   admCrop,
-  folderSource,
   Loader,
+  openSource,
   type PictureSource,
   randomCrop,
   spreadIndices,
@@ -36,8 +36,8 @@ export async function openPictures({ data }: RunConfig): Promise<Pictures> {
   if (path === undefined)
     throw new ConfigError(expected('data', 'a path, or the synthetic set', 'neither', 'Give --data FOLDER.'));
   const transform = crop === 'random' ? randomCrop(image_size, { flip }) : admCrop(image_size, { flip });
-  const centred = (folder: string) => folderSource(folder, { transform: admCrop(image_size), exif });
-  const train = await folderSource(path, { transform, exif });
+  const centred = (folder: string) => openSource(folder, { transform: admCrop(image_size), exif });
+  const train = await openSource(path, { transform, exif });
   if (eval_path !== undefined) return { train, heldOut: await centred(eval_path) };
   const held = spreadIndices(train.size, Math.min(256, Math.max(1, Math.floor(train.size * HELD_OUT))));
   const away = new Set(held);

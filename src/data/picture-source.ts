@@ -1,14 +1,14 @@
-// Pictures of a folder as squares: decoded and cropped in the thread pool. Crops that do not depend on chance are kept in
+// Encoded pictures as squares: decoded and cropped in the thread pool. Crops that do not depend on chance are kept in
 // memory up to a limit, so that small sets are decoded once. EXIF orientation is applied unless told otherwise; the
 // reference ignores it.
 import { decodeImage } from '../io/image.ts';
-import { scanImageFolder } from './image-folder.ts';
+import { openPictureSet } from './picture-set.ts';
 import { resample, type Step } from './resample.ts';
 import { Room } from './room.ts';
 import { mirrorInPlace, type PictureSource } from './source.ts';
 import type { Transform } from './transforms.ts';
 
-export interface FolderSourceOptions {
+export interface PictureSourceOptions {
   transform: Transform;
   /** Turn pictures as their EXIF orientation says (default); false is what the reference does. */
   exif?: boolean;
@@ -19,10 +19,10 @@ export interface FolderSourceOptions {
 /** Bytes that pictures on their way from file to crop may take together, roughly. */
 const decodingBudget = 512 * 2 ** 20;
 
-/** Opens a folder of pictures. DataError when it has none. */
-export async function folderSource(folder: string, options: FolderSourceOptions): Promise<PictureSource> {
+/** Opens what `path` names (picture-set.ts): a folder of pictures, tar shards, a zip, parquet, a list. DataError when it has none. */
+export async function openSource(path: string, options: PictureSourceOptions): Promise<PictureSource> {
   const { transform, exif = true, cacheBytes = 256 * 2 ** 20 } = options;
-  const { root, classes, paths, labels } = await scanImageFolder(folder);
+  const set = await openPictureSet(path);
   const { side } = transform;
   const bytes = side * side * 3;
   const kept = new Map<number, Uint8Array>();
@@ -30,12 +30,12 @@ export async function folderSource(folder: string, options: FolderSourceOptions)
   const room = new Room(decodingBudget);
 
   return {
-    name: root,
-    size: paths.length,
+    name: set.name,
+    size: set.labels.length,
     side,
-    classes,
-    label: (index) => labels[index]!,
-    describe: (index) => paths[index]!,
+    classes: set.classes,
+    label: (index) => set.labels[index]!,
+    describe: (index) => set.describe(index),
     async read(index, draws, into) {
       const crop = kept.get(index);
       if (crop) {
@@ -43,7 +43,7 @@ export async function folderSource(folder: string, options: FolderSourceOptions)
       } else {
         const release = await room.enter();
         try {
-          const picture = await decodeImage(paths[index]!, { exif });
+          const picture = await decodeImage(await set.encoded(index), { exif, name: set.describe(index) });
           room.observe(picture.data.length);
           const steps: Step[] = transform.crop(picture.width, picture.height, draws);
           await resample(picture, steps, into);
