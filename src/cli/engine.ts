@@ -1,6 +1,6 @@
 // rae engine install: fetches libtorch into the user cache (or takes the user's own) and builds the addon against it.
 // The one installed last is used from then on; LIBTORCH still goes first. The work is the set-up's (scripts/lib).
-import type { Command } from 'commander';
+import { Command } from 'commander';
 import { EngineError } from '../util/errors.ts';
 import { log } from '../util/log.ts';
 import { scriptsModule } from './scripts.ts';
@@ -21,7 +21,7 @@ export function command(): Command {
     .option('--no-cuda', 'take the CPU part of a CUDA build even where a GPU is seen')
     .option('--from <path>', 'a torch wheel, or a folder with lib/ and include/, instead of pip')
     .action(installEngine);
-  return verb('engine', 'install libtorch', 'rae engine install').addCommand(install);
+  return new Command('engine').description('install libtorch').helpCommand(false).addCommand(install);
 }
 
 async function installEngine(options: InstallOptions): Promise<void> {

@@ -20,6 +20,7 @@ const verbs: Record<string, Verb> = {
   reconstruct: { help: 'pictures through the autoencoder, with PSNR and SSIM', load: () => import('./reconstruct.ts') },
   sample: { help: 'pictures from noise', load: () => import('./sample.ts') },
   inspect: { help: 'what a file or a run is: tensors, metadata, how to use it', load: () => import('./inspect.ts') },
+  weights: { help: 'published weights: list, get, put, verify', load: () => import('./weights.ts') },
   recipes: { help: 'list the recipes, or print one as YAML', load: () => import('./recipes.ts') },
   doctor: { help: 'show versions, the engine found, devices and speed', load: () => import('./doctor.ts') },
   engine: { help: 'install libtorch (engine install)', load: () => import('./engine.ts') },

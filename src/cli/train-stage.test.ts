@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { resolveConfig } from '../config/index.ts';
 import { recipe } from '../recipes/index.ts';
-import { takeLock } from '../runs/index.ts';
+import { takeLock } from '../util/lock.ts';
 import { log } from '../util/log.ts';
 import { trainStage } from './train-stage.ts';
 

@@ -26,7 +26,7 @@ import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { count } from '../util/format.ts';
 import { log } from '../util/log.ts';
-import { loadEncoder, loadTrunk, saveEncoder } from '../weights/index.ts';
+import { loadEncoder, loadTrunk, resolveWeights, saveEncoder } from '../weights/index.ts';
 import { adopt, type TrainOptions } from './train.ts';
 
 export interface Trained {
@@ -110,7 +110,7 @@ function adoptLpips({ losses }: RunConfig, options: TrainOptions): Lpips | undef
   const own = join(options.out, 'lpips.safetensors');
   const from = options.resume && existsSync(own) ? own : losses.lpips_file;
   if (losses.lpips === 0 || from === undefined) return undefined;
-  const state = loadSafetensors(adopt(from, options, 'lpips.safetensors'));
+  const state = loadSafetensors(adopt(resolveWeights(from, '--lpips'), options, 'lpips.safetensors'));
   try {
     return lpipsFromWeights(state);
   } finally {
@@ -125,7 +125,7 @@ function adoptTrunk({ gan }: RunConfig, { out, resume }: TrainOptions, encoder: 
   if (name === 'encoder') return encoder;
   const own = join(out, 'disc.safetensors');
   if (resume && existsSync(own)) return loadTrunk(own);
-  const trunk = loadTrunk(encoderPath(name));
+  const trunk = loadTrunk(encoderPath(name, '--disc'));
   saveEncoder(own, trunk.vit, trunk.spec);
   return trunk;
 }
@@ -203,7 +203,7 @@ async function adoptStatistics(
 ): Promise<void> {
   const own = join(options.out, 'stats.safetensors');
   if (given !== undefined) {
-    adopt(given, options, 'stats.safetensors');
+    adopt(resolveWeights(given, '--stats'), options, 'stats.safetensors');
   } else if (!(options.resume && existsSync(own))) {
     const pictures = await open();
     const { mean, variance } = await latentStatistics(rae, pictures, {

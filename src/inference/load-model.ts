@@ -8,7 +8,7 @@ import { Rae } from '../models/rae.ts';
 import type { Stage2Model } from '../models/stage2.ts';
 import { skipInit } from '../nn/index.ts';
 import { ConfigError } from '../util/errors.ts';
-import { loadEncoder } from '../weights/index.ts';
+import { loadEncoder, resolveWeights } from '../weights/index.ts';
 import { loadGenerator, loadRae, loadStatistics, stage2Of, type WeightsChoice } from './build.ts';
 import { hasConfig, type ModelParts, modelParts } from './model-folder.ts';
 
@@ -48,9 +48,11 @@ export interface LoadedGenerator extends LoadedModel {
 export function loadModel(path: string, options: LoadModelOptions & { need: 'generator' }): LoadedGenerator;
 export function loadModel(path: string, options: LoadModelOptions): LoadedModel;
 export function loadModel(path: string, options: LoadModelOptions): LoadedModel | LoadedGenerator {
-  const { need, raw, weights, flag = '--model' } = options;
-  if (need === 'encoder' && !hasConfig(path) && existsSync(path)) {
-    return { ...encoderAlone(loadEncoder(path)), name: path, config: undefined };
+  const { need, raw, flag = '--model' } = options;
+  const weights = options.weights && resolveWeights(options.weights, '--weights');
+  if (need === 'encoder' && !hasConfig(path)) {
+    const file = resolveWeights(path, flag);
+    if (existsSync(file)) return { ...encoderAlone(loadEncoder(file)), name: path, config: undefined };
   }
   const parts = modelParts(path, { raw, flag });
   const encoderFile = need === 'encoder' ? (weights ?? parts.encoder) : parts.encoder;
@@ -92,7 +94,7 @@ export function loadGuide(path: string, model: LoadedGenerator): { config: RunCo
     guide = { config: parts.config, generator: loadGenerator(parts.config, parts.dit) };
   } else {
     const own = { ...config, stage_2: guidance_model ?? stage2Of(config) } as RunConfig;
-    guide = { config: own, generator: loadGenerator(own, path) };
+    guide = { config: own, generator: loadGenerator(own, resolveWeights(path, '--guide')) };
   }
   const [a, b] = [guide.generator, model.generator].map(shapeOf);
   if (a !== b) throw new ConfigError(`--guide: expected a model of latents [${b}], received one of [${a}].`);

@@ -3,7 +3,8 @@
 //     config.yaml  rae.yaml  encoder.safetensors  decoder.safetensors  stats.safetensors  dit.safetensors  classes.json
 //   one of a run's checkpoints (RUN/checkpoints/step-0001000, or best), or a file of weights in either;
 //   a configuration file whose own paths name the parts, as the reference's do (looked up as they are, then beside it);
-//   `embedded`, the shipped model.
+//   `embedded`, the shipped model;
+// and each of the paths by a name of the catalogue or of the hub as well, once it is in the cache (weights/resolve.ts).
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join } from 'node:path';
@@ -12,11 +13,14 @@ import { loadConfig, type RunConfig } from '../config/index.ts';
 import { latestCheckpoint } from '../runs/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
+import { hintFor, resolveWeights } from '../weights/resolve.ts';
 
 /** The folder of the shipped model: encoder, decoder, statistics and generator of the embedded set. */
 export const EMBEDDED = fileURLToPath(new URL('../../assets/', import.meta.url));
 
 export interface ModelParts {
+  /** The folder of the parts; none for a configuration file. */
+  folder: string | undefined;
   config: RunConfig;
   /** The configuration of the RAE: what a stage-2 run was built on, else the same. */
   raeConfig: RunConfig;
@@ -52,6 +56,7 @@ export function modelParts(path: string, { raw = false, flag = '--model' }: Part
   const { params, ckpt } = raeConfig.stage_1;
   const names = own('classes.json');
   const parts: ModelParts = {
+    folder,
     config,
     raeConfig,
     encoder: own('encoder.safetensors') ?? encoderPath(near(encoderOf(raeConfig)) ?? ''),
@@ -71,16 +76,19 @@ export function modelParts(path: string, { raw = false, flag = '--model' }: Part
   return parts;
 }
 
-/** `embedded` -> the shipped encoder; a run of `rae train encoder` -> its encoder; anything else as it is. */
-export function encoderPath(path: string): string {
+/** `embedded` -> the shipped encoder; a run of `rae train encoder` -> its encoder; a name -> its place in the cache; else as it is. */
+export function encoderPath(path: string, where = '--encoder'): string {
   if (path === 'embedded') return join(EMBEDDED, 'encoder.safetensors');
-  const own = join(path, 'encoder.safetensors');
-  return existsSync(own) ? own : path;
+  const found = resolveWeights(path, where);
+  const own = join(found, 'encoder.safetensors');
+  return existsSync(own) ? own : found;
 }
 
 /** Whether `path` names a model with a configuration; a lone file or folder of weights does not. */
 export function hasConfig(path: string): boolean {
-  return path === 'embedded' || isYaml(path) || (existsSync(path) && modelFolder(path) !== undefined);
+  if (path === 'embedded' || isYaml(path)) return true;
+  const found = resolveWeights(path, '--model');
+  return existsSync(found) && modelFolder(found) !== undefined;
 }
 
 interface Location {
@@ -93,13 +101,13 @@ interface Location {
 }
 
 function locate(path: string, flag: string): Location {
-  const root = path === 'embedded' ? EMBEDDED : path;
+  const root = path === 'embedded' ? EMBEDDED : resolveWeights(path, flag);
   if (path === 'embedded' && !existsSync(join(root, 'config.yaml'))) {
     throw new ConfigError(`${flag}: expected the shipped model in '${root}', received none. Install rae anew.`);
   }
   if (!existsSync(root)) {
     const next = "Name a run directory, a configuration, or 'embedded'.";
-    throw new ConfigError(expected(flag, 'an existing run directory or file', path, next));
+    throw new ConfigError(expected(flag, 'an existing run directory or file', path, hintFor(path) || next));
   }
   if (isYaml(root)) return { folder: undefined, configFile: root, checkpoint: undefined, weights: undefined };
   const folder = modelFolder(root);
@@ -141,9 +149,12 @@ function encoderOf({ stage_1: { params } }: RunConfig): string {
   return dinov2_path ?? model_name ?? params.encoder_config_path;
 }
 
-/** A path of a configuration: from the working directory as in the reference, else from the configuration's own folder. */
-function nearby(path: string, folder: string): string {
-  if (isAbsolute(path) || existsSync(path)) return path;
+/**
+ * A path of a configuration: from the working directory as in the reference, else from the configuration's own folder, else from
+ * the hub's cache. ConfigError for a name that the cache has not.
+ */
+export function nearby(path: string, folder: string): string {
+  if (path === 'embedded' || isAbsolute(path) || existsSync(path)) return path;
   const beside = join(folder, path);
-  return existsSync(beside) ? beside : path;
+  return existsSync(beside) ? beside : resolveWeights(path, 'configuration');
 }

@@ -1,7 +1,6 @@
-// Run directories: layout, checkpoints, lock, metrics, TensorBoard events.
+// Run directories: layout, checkpoints, metrics, TensorBoard events.
 
 export { type EventWriter, openEvents } from './events.ts';
-export { takeLock } from './lock.ts';
 export { appendMetrics, cutMetrics, type MetricsRecord, readMetrics } from './metrics-log.ts';
 export {
   type Checkpoint,

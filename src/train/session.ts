@@ -16,13 +16,13 @@ import {
   prepareRun,
   readMetrics,
   runPaths,
-  takeLock,
 } from '../runs/index.ts';
 import { clearInterrupted, installSignalHandlers, interrupted } from '../tensor/index.ts';
 import { writeFileAtomic } from '../util/atomic-write.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError, InterruptedError } from '../util/errors.ts';
 import { duration, figure } from '../util/format.ts';
+import { takeLock } from '../util/lock.ts';
 import type { Log } from '../util/log.ts';
 import { type CheckpointParts, type Due, readCheckpoint, type TrainState, writeCheckpoint } from './checkpoint.ts';
 import { newPace, type Pace } from './pace.ts';

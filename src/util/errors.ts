@@ -54,6 +54,13 @@ export class DataError extends RaeError {
   }
 }
 
+/** The hub of published weights, its cache, or the way there: what was asked for cannot be had, and why. */
+export class HubError extends RaeError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_HUB', message, options);
+  }
+}
+
 /** An error of libtorch: its first line, the operator, and the shapes and dtypes that went in. */
 export class NativeError extends RaeError {
   constructor(message: string, options?: ErrorOptions) {

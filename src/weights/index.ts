@@ -5,3 +5,4 @@ export { type KeyTable, stripWrappers, translate, translateBack } from './key-ta
 export { loadEncoder, saveEncoder } from './load-encoder.ts';
 export { type LoadedTrunk, loadTrunk } from './load-trunk.ts';
 export { decoderOptions, loadDecoderState, loadRaeState } from './reference.ts';
+export { resolveWeights } from './resolve.ts';

@@ -1,11 +1,11 @@
-// One process per run: `lock` holds the owner's host, boot, process id and start time. A lock whose process is gone (killed,
+// One process per folder or file: the lock holds the owner's host, boot, process id and start time. A lock whose process is gone (killed,
 // power cut, id reused by another program) is recognised as stale and replaced.
 
 import { execFileSync } from 'node:child_process';
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
-import { ConfigError } from '../util/errors.ts';
+import { ConfigError } from './errors.ts';
 
 interface Owner {
   host: string;
@@ -14,8 +14,18 @@ interface Owner {
   start: string;
 }
 
+interface LockWords {
+  /** What is locked, for messages. */
+  what?: string;
+  /** What to do while another process has it. */
+  next?: string;
+}
+
 /** Take the lock at `path`; returns its release. ConfigError names the process that holds it. */
-export function takeLock(path: string): () => void {
+export function takeLock(
+  path: string,
+  { what = 'the run', next = 'choose another --out' }: LockWords = {},
+): () => void {
   const mine = JSON.stringify(owner(process.pid));
   const temporary = `${path}.${process.pid}`;
   for (let attempt = 0; attempt < 10; attempt++) {
@@ -23,10 +33,10 @@ export function takeLock(path: string): () => void {
     const held = read(path);
     if (held === undefined) continue; // released just now
     const holder = parse(held);
-    if (holder !== undefined && isAlive(holder)) throw inUse(path, holder);
+    if (holder !== undefined && isAlive(holder)) throw inUse(path, holder, { what, next });
     replaceStale(path, held);
   }
-  throw new ConfigError(`${path}: other processes keep taking the lock. Start one run at a time in a folder.`);
+  throw new ConfigError(`${path}: other processes keep taking the lock. Start one at a time.`);
 }
 
 /** A complete lock file appears at once or not at all, and never over another. */
@@ -78,10 +88,10 @@ function release(path: string, mine: string): void {
   if (read(path) === mine) rmSync(path, { force: true });
 }
 
-function inUse(path: string, { pid, host }: Owner): ConfigError {
+function inUse(path: string, { pid, host }: Owner, { what, next }: Required<LockWords>): ConfigError {
   const where = host === hostname() ? '' : ` on ${host}`;
   return new ConfigError(
-    `${path}: the run is in use by process ${pid}${where}. Wait for it, stop it, or choose another --out${where ? '; if that machine is gone, delete the file' : ''}.`,
+    `${path}: ${what} is in use by process ${pid}${where}. Wait for it, stop it, or ${next}${where ? '; if that machine is gone, delete the file' : ''}.`,
   );
 }
 

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { takeLock } from './index.ts';
+import { takeLock } from './lock.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rae-lock-'));
 const path = join(folder, 'lock');
