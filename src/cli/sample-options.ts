@@ -7,6 +7,7 @@ import { guidanceOf, labelled, type SamplingOptions, samplerOf } from '../infere
 import { type LabelChoice, parseLabels } from '../inference/labels.ts';
 import { type LoadedGenerator, loadGuide } from '../inference/load-model.ts';
 import { pickTensor, readTensors } from '../inference/tensors.ts';
+import type { Stage2Model } from '../models/stage2.ts';
 import { dispose, type Tensor } from '../tensor/index.ts';
 import { expected, nearest } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
@@ -27,6 +28,8 @@ export interface SampleOptions extends ModelOptions, SamplerFlags {
   guide?: string;
   noise?: string;
   npz?: string;
+  rounding?: 'round' | 'truncate';
+  restart?: boolean;
   seed: number;
   out?: string;
 }
@@ -98,7 +101,7 @@ const [ALL_UP_TO, RANDOM] = [64, 8];
 export function withGuidance(
   model: LoadedGenerator,
   options: SampleOptions,
-): { config: RunConfig; guidance: Guidance } {
+): { config: RunConfig; guidance: Guidance; guide?: Stage2Model } {
   const base = model.config.guidance;
   const config = {
     ...model.config,
@@ -115,6 +118,7 @@ export function withGuidance(
   return {
     config,
     guidance: guidanceOf(config, model.generator, labelled(guide.config, guide.generator, options.precision)),
+    guide: guide.generator,
   };
 }
 
@@ -152,7 +156,11 @@ export function labelsAndNumber(
 ): { choice: LabelChoice; num: number } {
   const many = config.misc.num_classes > ALL_UP_TO;
   const choice = labels === undefined ? (many ? 'random' : 'all') : parseLabels(labels, config, classes);
-  const usual = choice === 'random' ? RANDOM : choice === 'all' ? config.misc.num_classes : choice.length;
+  if (choice === 'equal' && first > 0) {
+    const what = 'the whole set from index 0 with --labels equal, which permutes the labels of a set';
+    throw new ConfigError(expected('--first', what, first));
+  }
+  const usual = choice === 'random' ? RANDOM : typeof choice === 'string' ? config.misc.num_classes : choice.length;
   const available = noise === undefined ? Number.POSITIVE_INFINITY : noise.size(0) - first;
   const wanted = num ?? (noise === undefined ? usual : available);
   if (wanted > available || wanted < 1) {

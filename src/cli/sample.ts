@@ -1,10 +1,12 @@
 // rae sample: pictures from noise. Picture i of a seed is the same whatever --num, --batch and --first are. Everything is streamed: what
-// was made goes to the outputs (sample-output.ts) before the next is begun. What the options mean is in sample-options.ts.
+// was made goes to the outputs (sample-output.ts) before the next is begun, and a command that was killed goes on where it was
+// (inference/ledger.ts). What the options mean is in sample-options.ts.
 
 import { type Command, Option } from 'commander';
 import { networkBatch } from '../inference/batches.ts';
 import { tokensOf } from '../inference/generate.ts';
 import { labelsFor } from '../inference/labels.ts';
+import { Ledger } from '../inference/ledger.ts';
 import { loadModel } from '../inference/load-model.ts';
 import { samplePictures } from '../inference/sample.ts';
 import { count, duration, figure } from '../util/format.ts';
@@ -19,7 +21,8 @@ import {
   samplerFrom,
   withGuidance,
 } from './sample-options.ts';
-import { checkOutputs, openSinks } from './sample-output.ts';
+import { checkOutputs, ledgerTarget, openSinks } from './sample-output.ts';
+import { engineFacts, requestOf } from './sample-request.ts';
 import { integerOption, printResult } from './shared.ts';
 
 export function command(): Command {
@@ -30,7 +33,10 @@ export function command(): Command {
   return modelVerb('sample', 'pictures from noise', example, 'weights of the generator')
     .option('--out <path>', 'FILE.png for a grid, or a folder for one PNG each')
     .option('--npz <file>', 'all pictures as arr_0, uint8 [N, H, W, 3], and their labels as arr_1')
-    .option('--labels <list>', "classes by number or name, taken in turn: '207,360', 'dress,hat'; or all, or random")
+    .option(
+      '--labels <list>',
+      "classes by number or name, taken in turn: '207,360', 'dress,hat'; or all, random, equal",
+    )
     .addOption(integerOption('--num <n>', 'pictures (default: one for each label)', { min: 1 }))
     .addOption(integerOption('--first <n>', 'index of the first picture', { min: 0, default: 0 }))
     .addOption(
@@ -53,6 +59,13 @@ export function command(): Command {
     )
     .option('--guidance <how>', 'cfg:SCALE or auto:SCALE, with @MIN-MAX for an interval of t; or none')
     .option('--guide <model>', 'the weaker model of auto guidance: a run, one of its checkpoints, or a file of weights')
+    .addOption(
+      new Option('--rounding <how>', 'to bytes (default: a grid is rounded, PNGs and npz truncated)').choices([
+        'round',
+        'truncate',
+      ]),
+    )
+    .option('--restart', 'begin anew where another request was left unfinished')
     .option('--noise <file>', 'starting noise [N, C, h, w] instead of drawn: .safetensors, .npz or .npy')
     .action(run);
 }
@@ -64,35 +77,52 @@ async function run(options: SampleOptions): Promise<void> {
   // ── what to make ──────────────────────────────────────
   const model = loadModel(options.model, { ...options, need: 'generator' });
   const sampler = samplerFrom(model.config, options);
-  const { config, guidance } = withGuidance(model, options);
+  const { config, guidance, guide } = withGuidance(model, options);
   const noise = options.noise === undefined ? undefined : readNoise(options.noise, model);
   const { choice, num } = labelsAndNumber(options, model, noise);
-  const labelOf = labelsFor(config, choice, options);
-  const { first, seed, precision, batch: portion, out, npz } = options;
-  const turns = choice === 'all' ? config.misc.num_classes : choice === 'random' ? 1 : choice.length;
+  const { first, seed, precision, batch: portion, out, npz, restart } = options;
+  const labelOf = labelsFor(config, choice, { seed, num });
+  const turns = choice === 'all' ? config.misc.num_classes : typeof choice === 'string' ? 1 : choice.length;
   log.info(
     `${count(num)} pictures of ${model.side} x ${model.side}: ${describeSampler(sampler)}, ${describeGuidance(config.guidance)}, seed ${seed}`,
   );
 
-  // ── make them ─────────────────────────────────────────
-  const sinks = openSinks(options, { side: model.side, columns: columnsOf(turns, num), num, first });
+  // ── what is made already ──────────────────────────────
+  const target = ledgerTarget(options);
+  const asked = { config, sampler, choice, num, guide, noise };
+  const ledger =
+    target &&
+    new Ledger(target.target, {
+      ...target,
+      request: requestOf(options, model, asked),
+      engine: engineFacts(),
+      restart,
+    });
+  const before = Math.min(ledger?.done ?? 0, num);
+  if (before > 0) log.info(`${target!.target}.part holds ${count(before)} of them: going on there`);
+  const sinks = openSinks(options, { side: model.side, columns: columnsOf(turns, num), num, first, labelOf }, ledger);
+
+  // ── make the rest ─────────────────────────────────────
   const started = performance.now();
   const elapsed = () => (performance.now() - started) / 1000;
-  let [made, evaluations] = [0, 0];
+  let made = 0;
+  let evaluations: number | undefined;
   const stop = () =>
     stopIfInterrupted(() => {
-      const left = sinks.keeps ? `those in ${out} stay, --first ${first + made} goes on` : 'nothing was written';
-      return `after ${made} of ${num} pictures; ${left}.`;
+      const left = target ? 'they stay, the same command goes on' : 'nothing was written';
+      return `after ${before + made} of ${num} pictures; ${left}.`;
     });
   const onStep = ({ step, of }: { step: number; of: number }) => {
     stop();
-    const speed = made === 0 ? '' : `  ${figure(made / elapsed())} images/s`;
-    log.live(`${count(made)}/${count(num)} pictures  step ${step}/${of}${speed}`);
+    const left = (num - before - made) / (made / elapsed());
+    const speed = made === 0 ? '' : `  ${figure(made / elapsed())} images/s  ${duration(left)} left`;
+    log.live(`${count(before + made)}/${count(num)} pictures  step ${step}/${of}${speed}`);
   };
   try {
-    const asked = { ...sampler, config, guidance, seed, noise, precision, portion, first, num, onStep };
-    for await (const { index, labels, pixels, ...cost } of samplePictures(model, labelOf, asked)) {
-      await sinks.add(pixels, { index, labels });
+    const wanted = { first: first + before, num: num - before };
+    const how = { ...sampler, config, guidance, seed, noise, precision, portion, onStep, ...wanted };
+    for await (const { index, labels, pixels, ...cost } of samplePictures(model, labelOf, how)) {
+      await sinks.add(pixels, index);
       made += labels.length;
       evaluations = cost.evaluations;
       stop();
@@ -111,6 +141,7 @@ async function run(options: SampleOptions): Promise<void> {
     out,
     npz,
     pictures: num,
+    madeBefore: before,
     first,
     side: model.side,
     labels: Array.from({ length: num }, (_, i) => labelOf(first + i)),
@@ -120,18 +151,17 @@ async function run(options: SampleOptions): Promise<void> {
     steps: sampler.steps,
     end: sampler.end,
     guidance: guiding.scale > 1 ? guiding : null,
-    evaluations,
+    evaluations: evaluations ?? null,
     networkBatch: networkBatch(tokensOf(model.generator)),
     precision,
     seconds,
-    imagesPerSecond: num / seconds,
+    imagesPerSecond: made / seconds,
   };
   const where = [out, npz].filter((path) => path !== undefined).join(', ');
-  printResult(
-    options,
-    result,
-    `${where}: ${count(num)} pictures in ${duration(seconds)}, ${figure(num / seconds)} images/s, ${evaluations} evaluations each`,
-  );
+  const cost = evaluations === undefined ? '' : `, ${evaluations} evaluations each`;
+  const speed = `${count(made)} made in ${duration(seconds)}, ${figure(made / seconds)} images/s`;
+  const text = before === 0 ? speed.replace('made', 'pictures') : `${count(num)} pictures, ${speed}`;
+  printResult(options, result, `${where}: ${text}${cost}`);
 }
 
 /** Columns of the grid: a class each where the labels take turns, else a square. */

@@ -136,12 +136,21 @@ test('labels: all in turn, a list in turn, random ones by seed and index', () =>
   }
 });
 
+test('labels: equal ones are a seeded permutation with every class as often, and a random tail', () => {
+  const equal = chooseLabels(config, 'equal', { num: 23, seed: 0 });
+  const counts = [0, 1, 2, 3, 4].map((label) => equal.slice(0, 20).filter((other) => other === label).length);
+  expect(counts).toEqual([4, 4, 4, 4, 4]);
+  expect(equal).toEqual(chooseLabels(config, 'equal', { num: 23, seed: 0 }));
+  expect(equal).not.toEqual(chooseLabels(config, 'equal', { num: 23, seed: 1 }));
+  expect(equal.slice(0, 5)).not.toEqual([0, 1, 2, 3, 4]);
+});
+
 test('labels are read as numbers or names, and what is no class is named', () => {
   const names = ['ring', 'Star', 'moon', 'fish', 'tree'];
   expect(parseLabels('4, ring,star', config, names)).toEqual([4, 0, 1]);
   expect(parseLabels('random', config, names)).toBe('random');
   expect(() => parseLabels('5', config, undefined)).toThrow(
-    "--labels: expected 'all', 'random' or classes from 0 to 4, received '5'.",
+    "--labels: expected 'all', 'random', 'equal' or classes from 0 to 4, received '5'.",
   );
   expect(() => parseLabels('mon', config, names)).toThrow(/received 'mon'\. Did you mean 'moon'\?/);
   expect(() => parseLabels('', config, names)).toThrow(/received ''/);

@@ -1,11 +1,14 @@
 import { beforeAll, expect, it } from 'vitest';
 import { killOnce, type Undisturbed, undisturbed } from './kill.ts';
+import { killSampling, type UndisturbedSamples, undisturbedSamples } from './kill-sampling.ts';
 import { temporaryFolder } from './small-runs.ts';
 
 let base: Undisturbed;
+let samples: UndisturbedSamples;
 
 beforeAll(async () => {
   base = await undisturbed(temporaryFolder(), ['rae', 'adversarial', 'dit']);
+  samples = await undisturbedSamples(base.folder);
 });
 
 it.each([
@@ -21,3 +24,7 @@ it.each([
     await expect(killOnce(base, { stage, seed: 0, number })).resolves.toContain(stage);
   },
 );
+
+it.each([1])('a set of samples that is killed again and again is the same bytes (point %i)', async (number) => {
+  await expect(killSampling(samples, { seed: 0, number })).resolves.toContain('sample');
+});

@@ -34,7 +34,7 @@ interface Ended {
   errors: string;
 }
 
-interface Disturbance {
+export interface Disturbance {
   failpoint?: string | undefined;
   signal?: 'SIGKILL' | 'SIGTERM' | 'SIGINT';
   afterMs?: number;

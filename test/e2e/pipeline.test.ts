@@ -1,7 +1,7 @@
 // The chain of verbs as a user types them, on the embedded set with a handful of steps: pretrain, train both stages, statistics, sample,
 // reconstruct, encode and decode, inspect; then what he does wrong. The pictures are noise; that they come out the same is the point.
 
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { main } from '../../src/cli/main.ts';
@@ -110,13 +110,48 @@ describe('rae sample', () => {
     expect([width, height]).toEqual([10 * 34 + 2, 2 * 34 + 2]);
   });
 
-  it('stops at a signal with code 130 and leaves no half file', async () => {
+  it('stops at a signal with code 130 and leaves no half grid', async () => {
     const timer = setTimeout(() => process.kill(process.pid, 'SIGINT'), 200);
-    const args = ['--num', '20000', '--npz', at('never.npz'), '--json', ...threads];
+    const args = ['--num', '20000', '--out', at('never.png'), '--json', ...threads];
     expect(await main(['sample', '--model', at('dit'), ...args])).toBe(130);
     clearTimeout(timer);
     expect(err).toMatch(/^rae: interrupted: after \d+ of 20000 pictures; nothing was written\.\n$/);
     expect(readdirSync(folder).filter((name) => name.includes('never'))).toEqual([]);
+  });
+
+  it('a set that was interrupted goes on with the same command, and refuses another one', async () => {
+    const big = ['sample', '--model', at('dit'), '--steps', '3', ...threads, '--npz', at('long.npz')];
+    const timer = setInterval(() => {
+      if (!existsSync(join(at('long.npz.part'), 'done'))) return;
+      clearInterval(timer);
+      process.kill(process.pid, 'SIGINT');
+    }, 5);
+    expect(await main([...big, '--num', '20000', '--json'])).toBe(130);
+    const [, made = '0'] = /after (\d+) of 20000 pictures; they stay, the same command goes on/.exec(err) ?? [];
+    expect(Number(made)).toBeGreaterThan(0);
+    [out, err] = ['', ''];
+    expect(await main([...big, '--num', '20000', '--seed', '1', '--json'])).toBe(2);
+    expect(err).toMatch(
+      /^rae: --npz: expected what '.*long\.npz\.part' was begun with .* received seed 1 instead of 0\./,
+    );
+    const num = String(Number(made) + 40);
+    const rest = await result(...big, '--num', num);
+    expect(rest).toMatchObject({ pictures: Number(num), madeBefore: Number(made) });
+    await sample('--num', num, '--npz', at('whole.npz'));
+    expect(readFileSync(at('long.npz'))).toEqual(readFileSync(at('whole.npz')));
+    expect(readdirSync(folder).filter((name) => /long\.npz\.|whole\.npz\./.test(name))).toEqual([]);
+  });
+
+  it('bytes are truncated in an npz and rounded in a grid, unless told otherwise', async () => {
+    const [one, two] = [
+      ['--num', '1', '--npz', at('cut.npz'), '--out', at('rounded.png')],
+      ['--num', '1', '--npz', at('round.npz'), '--rounding', 'round'],
+    ];
+    await sample(...one);
+    await sample(...two);
+    const grid = await decodeImage(at('rounded.png'));
+    expect(Buffer.from(grid.data)).toEqual(Buffer.from(images('round.npz').data as Uint8Array));
+    expect(images('cut.npz').data).not.toEqual(images('round.npz').data);
   });
 });
 
