@@ -16,7 +16,7 @@ const NUM = 66;
 
 /** The small set, in portions of which the last is not whole. */
 function sample(out: string, batch: number): string[] {
-  const set = ['--num', String(NUM), '--labels', 'equal', '--steps', '8', '--batch', String(batch), '--threads', '1'];
+  const set = ['--num', String(NUM), '--labels', 'equal', '--steps', '4', '--batch', String(batch), '--threads', '1'];
   return ['sample', '--model', 'embedded', ...set, '--npz', `${out}.npz`, '--out', out];
 }
 
@@ -54,9 +54,12 @@ export async function killSampling(
   }
   const got = outcome(out);
   const names = Object.keys(base.made);
-  if (Object.keys(got).join() !== names.join()) throw fail(`expected ${names.length} files, received ${Object.keys(got)}`);
+  if (Object.keys(got).join() !== names.join())
+    throw fail(`expected ${names.length} files, received ${Object.keys(got)}`);
   for (const file of names) if (got[file] !== base.made[file]) throw fail(`'${file}' differs from the undisturbed set`);
-  const left = readdirSync(base.folder).filter((entry) => entry.includes(name) && entry !== name && entry !== `${name}.npz`);
+  const left = readdirSync(base.folder).filter(
+    (entry) => entry.includes(name) && entry !== name && entry !== `${name}.npz`,
+  );
   if (left.length > 0) throw fail(`left behind: ${left.join(', ')}`);
   return `sample ${number}: ${did.join(', ')}`;
 }

@@ -25,6 +25,6 @@ it.each([
   },
 );
 
-it.each([1])('a set of samples that is killed again and again is the same bytes (point %i)', async (number) => {
-  await expect(killSampling(samples, { seed: 0, number })).resolves.toContain('sample');
+it('a set of samples that is killed again and again is the same bytes', async () => {
+  await expect(killSampling(samples, { seed: 0, number: 1 })).resolves.toContain('sample');
 });
