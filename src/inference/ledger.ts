@@ -6,11 +6,12 @@
 
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { takeLock } from '../runs/index.ts';
+
 import { removeTemporaries, syncFolder, writeFileAtomic } from '../util/atomic-write.ts';
 import { show } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { failpoint } from '../util/failpoint.ts';
+import { takeLock } from '../util/lock.ts';
 import { log } from '../util/log.ts';
 import { Spool } from './spool.ts';
 
