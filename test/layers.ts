@@ -21,6 +21,7 @@ export const layers: Record<string, Layer> = {
   diffusion: { level: 3, imports: ['tensor'] },
   config: { level: 3, imports: [] },
   runs: { level: 3, imports: [] },
+  plot: { level: 3, imports: [] },
   optim: { level: 4, imports: ['tensor', 'nn'] },
   data: { level: 4, imports: ['binding', 'tensor', 'io'] },
   distributed: { level: 4, imports: ['binding', 'tensor', 'nn'] },

@@ -19,6 +19,7 @@ const verbs: Record<string, Verb> = {
   decode: { help: 'latents to pictures', load: () => import('./decode.ts') },
   reconstruct: { help: 'pictures through the autoencoder, with PSNR and SSIM', load: () => import('./reconstruct.ts') },
   sample: { help: 'pictures from noise', load: () => import('./sample.ts') },
+  plot: { help: 'charts of runs, schedules and results; sheets of latents', load: () => import('./plot.ts') },
   inspect: { help: 'what a file or a run is: tensors, metadata, how to use it', load: () => import('./inspect.ts') },
   weights: { help: 'published weights: list, get, put, verify', load: () => import('./weights.ts') },
   recipes: { help: 'list the recipes, or print one as YAML', load: () => import('./recipes.ts') },

@@ -45,6 +45,14 @@ export async function encodePng({ width, height, data }: RgbImage): Promise<Uint
     .toBuffer();
 }
 
+/** A drawing of our own making as PNG bytes, `scale` pixels for one of its units. SVG from elsewhere is not decoded: it is a program. */
+export async function svgToPng(svg: string, { scale = 1 }: { scale?: number } = {}): Promise<Uint8Array> {
+  const sharp = await loadSharp();
+  return sharp(Buffer.from(svg), { density: 72 * scale })
+    .png({ compressionLevel: 9 })
+    .toBuffer();
+}
+
 /** Write a PNG file, complete or not at all. */
 export async function savePng(path: string, image: RgbImage): Promise<void> {
   writeFileAtomic(path, await encodePng(image));
