@@ -64,12 +64,7 @@ function fromSafetensors(path: string): Pick<Listing, 'tensors' | 'metadata'> {
 }
 
 function fromShards(path: string): TensorEntry[] {
-  const located = readShardIndex(path);
-  const headers = new Map([...new Set(located.values())].map((shard) => [shard, readSafetensorsHeader(shard)]));
-  return Array.from(located, ([name, shard]) => {
-    const { dtype, shape } = headers.get(shard)!.tensors.get(name)!;
-    return { name, dtype, shape };
-  });
+  return Array.from(readShardIndex(path), ([name, { dtype, shape }]) => ({ name, dtype, shape }));
 }
 
 /** Plain values at the top (step, epoch) stand for the metadata that the format lacks. */

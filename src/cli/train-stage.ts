@@ -7,6 +7,7 @@ import { formatConfig, loadConfig, type RunConfig, type RunConfigInput, resolveC
 import type { PictureSource } from '../data/index.ts';
 import { buildRae, loadRae, loadStatistics, stage2Of } from '../inference/build.ts';
 import { encoderPath, modelParts } from '../inference/model-folder.ts';
+import { decoderTokens, keepDecoder, keepStatistics } from '../inference/parts-tensors.ts';
 import { loadSafetensors, saveSafetensors } from '../io/safetensors.ts';
 import type { Lpips } from '../losses/lpips.ts';
 import { lpipsFromWeights } from '../losses/lpips-weights.ts';
@@ -169,7 +170,8 @@ function adoptRae(asked: RunConfig, options: TrainOptions): AdoptedRae {
     const { vit, spec } = loadEncoder(parts.encoder);
     mkdirSync(out, { recursive: true });
     saveEncoder(join(out, 'encoder.safetensors'), vit, spec);
-    adopt(parts.decoder, options, 'decoder.safetensors');
+    const tokens = decoderTokens(parts, spec.vit.patch);
+    keepDecoder(parts.decoder, join(out, 'decoder.safetensors'), { tokens });
     writeFileAtomic(join(out, 'rae.yaml'), formatConfig(parts.raeConfig));
     shipped = parts.stats;
   }
@@ -202,9 +204,10 @@ async function adoptStatistics(
   options: TrainOptions,
 ): Promise<void> {
   const own = join(options.out, 'stats.safetensors');
-  if (given !== undefined) {
-    adopt(resolveWeights(given, '--stats'), options, 'stats.safetensors');
-  } else if (!(options.resume && existsSync(own))) {
+  const kept = (options.resume ?? false) && existsSync(own);
+  if (given !== undefined && !kept) {
+    keepStatistics(resolveWeights(given, '--stats'), own);
+  } else if (!kept) {
     const pictures = await open();
     const { mean, variance } = await latentStatistics(rae, pictures, {
       onProgress: (done, of) => log.live(`statistics of the latents: ${done}/${of} pictures`),

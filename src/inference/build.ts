@@ -8,11 +8,12 @@ import type { Encoder } from '../models/encoders/index.ts';
 import { Rae } from '../models/rae.ts';
 import { createStage2, type Stage2Model } from '../models/stage2.ts';
 import { skipInit } from '../nn/index.ts';
-import type { Generator } from '../tensor/index.ts';
+import { type Generator, type Tensor, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
-import { ConfigError, DataError } from '../util/errors.ts';
-import { decoderOptions, loadDecoderState, stripWrappers } from '../weights/index.ts';
-import { withTensors, withWeights } from './tensors.ts';
+import { ConfigError } from '../util/errors.ts';
+import { DIFFUSERS_EPS, decoderOptions, loadDecoderState, stripWrappers } from '../weights/index.ts';
+import { withStatistics } from './parts-tensors.ts';
+import { withWeights } from './tensors.ts';
 
 export interface WeightsChoice {
   /** Of a training checkpoint with both: the trained weights instead of their average. */
@@ -56,16 +57,19 @@ export function loadRae(
   return rae.eval();
 }
 
-/** Gives an RAE the latent statistics of a file with `mean` (may be missing) and `var`. */
+/**
+ * Gives an RAE the latent statistics of a file with `mean` (may be missing) and `var`, or of one from diffusers, whose deviation is
+ * used with 1e-5 added, as diffusers does.
+ */
 export function loadStatistics(rae: Rae, path: string): void {
-  withTensors(path, (tensors) => {
-    const variance = tensors.get('var');
-    if (variance === undefined) {
-      const what = "the tensors 'mean' and 'var'";
-      throw new DataError(expected(`statistics '${path}'`, what, [...tensors.keys()], 'Make them with `rae stats`.'));
-    }
-    rae.setStatistics({ mean: tensors.get('mean'), variance });
-  });
+  withStatistics(path, (moments) =>
+    tidy(() => {
+      const [center, deviation] = [moments.get('_latents_mean'), moments.get('_latents_std')];
+      const whole = (t: Tensor) => t.to('f32').expand(rae.latentShape); // theirs may be one for each channel
+      if (deviation === undefined) rae.setStatistics({ mean: moments.get('mean'), variance: moments.get('var') });
+      else rae.setStatistics({ mean: center && whole(center), std: whole(deviation).add(DIFFUSERS_EPS) });
+    }),
+  );
 }
 
 /** The network of stage 2 with the weights of a file, in evaluation mode. */

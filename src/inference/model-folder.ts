@@ -3,6 +3,7 @@
 //     config.yaml  rae.yaml  encoder.safetensors  decoder.safetensors  stats.safetensors  dit.safetensors  classes.json
 //   one of a run's checkpoints (RUN/checkpoints/step-0001000, or best), or a file of weights in either;
 //   a configuration file whose own paths name the parts, as the reference's do (looked up as they are, then beside it);
+//   an AutoencoderRAE folder of diffusers, or its file of weights;
 //   `embedded`, the shipped model;
 // and each of the paths by a name of the catalogue or of the hub as well, once it is in the cache (weights/resolve.ts).
 
@@ -13,7 +14,9 @@ import { loadConfig, type RunConfig } from '../config/index.ts';
 import { latestCheckpoint } from '../runs/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
+import { DIFFUSERS_WEIGHTS } from '../weights/diffusers.ts';
 import { hintFor, resolveWeights } from '../weights/resolve.ts';
+import { diffusersParts } from './diffusers-folder.ts';
 
 /** The folder of the shipped model: encoder, decoder, statistics and generator of the embedded set. */
 export const EMBEDDED = fileURLToPath(new URL('../../assets/', import.meta.url));
@@ -44,6 +47,8 @@ export interface PartsOptions {
 
 /** Finds the parts of the model at `path`. ConfigError when nothing there is a model. */
 export function modelParts(path: string, { raw = false, flag = '--model' }: PartsOptions = {}): ModelParts {
+  const foreign = path === 'embedded' ? undefined : diffusersFolder(resolveWeights(path, flag));
+  if (foreign !== undefined) return foreign;
   const { folder, configFile, checkpoint, weights } = locate(path, flag);
   const config = loadConfig(configFile);
   const own = (name: string) => (folder && existsSync(join(folder, name)) ? join(folder, name) : undefined);
@@ -88,7 +93,14 @@ export function encoderPath(path: string, where = '--encoder'): string {
 export function hasConfig(path: string): boolean {
   if (path === 'embedded' || isYaml(path)) return true;
   const found = resolveWeights(path, '--model');
-  return existsSync(found) && modelFolder(found) !== undefined;
+  return existsSync(found) && (modelFolder(found) !== undefined || diffusersFolder(found) !== undefined);
+}
+
+/** The parts of an AutoencoderRAE that `path` is, or whose file of weights it is. */
+function diffusersFolder(path: string): ModelParts | undefined {
+  if (!existsSync(path)) return undefined;
+  if (statSync(path).isDirectory()) return diffusersParts(path);
+  return basename(path).startsWith(DIFFUSERS_WEIGHTS) ? diffusersParts(dirname(path)) : undefined;
 }
 
 interface Location {

@@ -30,6 +30,8 @@ export interface RaeOptions {
 export interface LatentStatistics {
   mean?: Tensor | undefined;
   variance?: Tensor | undefined;
+  /** In place of the variance: what latents are divided by, used as it is. */
+  std?: Tensor | undefined;
 }
 
 export interface EncodeOptions {
@@ -52,7 +54,7 @@ export class Rae extends Module {
   readonly pixelMean: Tensor; // [3, 1, 1]
   readonly pixelStd: Tensor; // [3, 1, 1]
   latentMean: Tensor | undefined; // [C, h, w]
-  latentStd: Tensor | undefined; // [C, h, w], sqrt(variance + eps)
+  latentStd: Tensor | undefined; // [C, h, w], sqrt(variance + eps) where no std was given
 
   constructor(options: RaeOptions) {
     super();
@@ -95,8 +97,8 @@ export class Rae extends Module {
    * Normalises latents by these moments from now on; without an argument no longer. The tensors are copied.
    * Stage 1 trains without, stage 2 and sampling with. ShapeError unless each has the latent's shape.
    */
-  setStatistics({ mean, variance }: LatentStatistics = {}): void {
-    for (const [name, given] of Object.entries({ mean, variance })) {
+  setStatistics({ mean, variance, std }: LatentStatistics = {}): void {
+    for (const [name, given] of Object.entries({ mean, variance, std })) {
       if (given && given.shape.join() !== this.latentShape.join()) {
         throw new ShapeError(
           `setStatistics: expected a ${name} of shape [${this.latentShape.join(', ')}], received [${given.shape.join(', ')}]. ` +
@@ -109,7 +111,9 @@ export class Rae extends Module {
     const [oldMean, oldStd] = [this.latentMean, this.latentStd];
     noGrad(() => {
       this.latentMean = mean && own(tidy(() => mean.to({ dtype: 'f32', device }).clone()));
-      this.latentStd = variance && own(tidy(() => variance.to({ dtype: 'f32', device }).add(this.eps).sqrt()));
+      this.latentStd = std
+        ? own(tidy(() => std.to({ dtype: 'f32', device }).clone()))
+        : variance && own(tidy(() => variance.to({ dtype: 'f32', device }).add(this.eps).sqrt()));
     });
     oldMean?.dispose();
     oldStd?.dispose();

@@ -26,7 +26,7 @@ interface Layout {
 }
 
 /** timm's names are ours. */
-const timmTable: KeyTable = { name: 'ViT (timm)', stems: {}, ignored: [/^head(_dist)?\./] };
+const timmTable: KeyTable = { name: 'ViT (timm)', stems: {}, ignored: [/^head(_dist)?\./, /^mask_token$/] };
 
 const anchors: readonly [anchor: string, table: KeyTable, family: Layout['family']][] = [
   ['embeddings.patch_embeddings.projection.weight', dinov2Table, 'dinov2'],

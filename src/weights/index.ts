@@ -1,8 +1,19 @@
 // Loading and saving of weights in the layouts that exist.
 
+export {
+  DIFFUSERS_ENCODERS,
+  DIFFUSERS_EPS,
+  DIFFUSERS_WEIGHTS,
+  type DiffusersConfig,
+  decoderToDiffusers,
+  diffusersPositions,
+  diffusersWeights,
+  isDiffusersDecoder,
+  readDiffusersConfig,
+} from './diffusers.ts';
 export { type EncoderHints, encoderFromState, loadEncoderState } from './encoder-state.ts';
 export { type KeyTable, stripWrappers, translate, translateBack } from './key-table.ts';
 export { loadEncoder, saveEncoder } from './load-encoder.ts';
 export { type LoadedTrunk, loadTrunk } from './load-trunk.ts';
-export { decoderOptions, loadDecoderState, loadRaeState } from './reference.ts';
+export { decoderOptions, decoderState, loadDecoderState, loadRaeState } from './reference.ts';
 export { resolveWeights } from './resolve.ts';

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { saveSafetensors } from '../io/safetensors.ts';
+import { saveTorch } from '../io/torch-pickle/index.ts';
 import { dinov2, Encoder, type EncoderSpec, mae, siglip2 } from '../models/encoders/index.ts';
 import { MaskedAutoencoder } from '../models/mae.ts';
 import { noGrad, ones, randn, type Tensor } from '../tensor/index.ts';
@@ -70,8 +71,26 @@ test('a folder gives heads, epsilon and pixel moments through its JSON files', (
     join(folder, 'preprocessor_config.json'),
     JSON.stringify({ image_mean: [0.1, 0.2, 0.3], image_std: [1, 1, 1] }),
   );
-  const { spec } = loadEncoder(folder);
+  const { spec } = loadEncoder(folder, { mean: undefined });
   expect([spec.vit.heads, spec.vit.eps, spec.mean]).toEqual([4, 1e-5, [0.1, 0.2, 0.3]]);
+});
+
+test('a folder may hold PyTorch files instead, in one piece or in shards with an index', () => {
+  const encoder = new Encoder(dinov2({ ...size, normalize: false }));
+  const theirs = [...translateBack(dinov2Table, encoder.vit.stateDict())];
+  const [whole, sharded] = ['bin', 'shards'].map((name) => join(folder, name)) as [string, string];
+  saveTorch(join(whole, 'pytorch_model.bin'), new Map(theirs));
+  const files = ['pytorch_model-00001-of-00002.bin', 'pytorch_model-00002-of-00002.bin'];
+  for (const [i, file] of files.entries())
+    saveTorch(join(sharded, file), new Map(theirs.filter((_, n) => n % 2 === i)));
+  const map = Object.fromEntries(theirs.map(([key], n) => [key, files[n % 2]]));
+  writeFileSync(join(sharded, 'pytorch_model.bin.index.json'), JSON.stringify({ weight_map: map }));
+  for (const path of [whole, join(whole, 'pytorch_model.bin'), sharded]) {
+    const loaded = loadEncoder(path, { heads: 2, normalize: false });
+    expect(tokens(loaded)).toEqual(tokens(encoder));
+  }
+  rmSync(join(sharded, files[1]!));
+  expect(() => loadEncoder(sharded)).toThrow(/shard .*00002-of-00002\.bin: cannot be read \(no such file\)/);
 });
 
 test('the encoder of a masked autoencoder is saved with its specification and loads as it was', () => {

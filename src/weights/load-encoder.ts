@@ -1,14 +1,17 @@
-// Encoders from files: a Hugging Face folder (config.json, preprocessor_config.json, model.safetensors), one safetensors file in
-// Hugging Face's or timm's names, or one of our own, whose metadata holds the whole specification.
+// Encoders from files: a Hugging Face folder (config.json, preprocessor_config.json, and model.safetensors or pytorch_model.bin, also
+// sharded), an AutoencoderRAE folder of diffusers, one file in Hugging Face's or timm's names (safetensors or PyTorch), or one of our
+// own, whose metadata holds the whole specification.
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadSafetensors, readSafetensorsHeader, saveSafetensors } from '../io/safetensors.ts';
+import { fileKind, loadTensorFile } from '../io/tensor-file.ts';
 import { Encoder, type EncoderSpec } from '../models/encoders/index.ts';
 import type { ViT } from '../models/vit.ts';
 import { skipInit } from '../nn/index.ts';
 import { dispose } from '../tensor/index.ts';
 import { WeightsError } from '../util/errors.ts';
+import { type DiffusersConfig, diffusersWeights, readDiffusersConfig } from './diffusers.ts';
 import { type EncoderHints, encoderFromState, loadEncoderState } from './encoder-state.ts';
 
 /** Metadata key of our own encoder files: the EncoderSpec as JSON. */
@@ -26,7 +29,7 @@ export function loadEncoder(path: string, hints: EncoderHints = {}): Encoder {
     );
   }
   if (statSync(path).isDirectory()) return loadFolder(path, hints);
-  const { [SPEC_KEY]: json } = readSafetensorsHeader(path).metadata ?? {};
+  const json = fileKind(path) === 'safetensors' ? readSafetensorsHeader(path).metadata[SPEC_KEY] : undefined;
   return json === undefined ? loadFile(path, hints) : loadOwn(path, json, hints);
 }
 
@@ -36,7 +39,7 @@ export function saveEncoder(path: string, vit: ViT, spec: EncoderSpec): void {
 }
 
 function loadFile(path: string, hints: EncoderHints): Encoder {
-  const state = loadSafetensors(path);
+  const state = loadTensorFile(path, { mmap: true }); // what is used is copied
   try {
     return encoderFromState(state, hints);
   } finally {
@@ -63,23 +66,49 @@ function loadOwn(path: string, json: string, hints: EncoderHints): Encoder {
   }
 }
 
+const WEIGHTS = [
+  'model.safetensors',
+  'model.safetensors.index.json',
+  'pytorch_model.bin',
+  'pytorch_model.bin.index.json',
+];
+
 function loadFolder(folder: string, hints: EncoderHints): Encoder {
-  const weights = join(folder, 'model.safetensors');
-  if (!existsSync(weights)) {
+  const diffusers = readDiffusersConfig(folder);
+  if (diffusers !== undefined) return loadFromDiffusers(folder, diffusers, hints);
+  const name = WEIGHTS.find((file) => existsSync(join(folder, file)));
+  if (name === undefined) {
     throw new WeightsError(
-      `loadEncoder: expected model.safetensors in '${folder}', received no such file. Download it beside config.json.`,
+      `loadEncoder: expected model.safetensors or pytorch_model.bin in '${folder}', received neither. Download it beside config.json.`,
     );
   }
   const config = readJson(join(folder, 'config.json'));
   const vision = (config.vision_config ?? config) as Record<string, unknown>; // SigLIP nests it
   const pixels = readJson(join(folder, 'preprocessor_config.json'));
-  return loadFile(weights, {
+  return loadFile(join(folder, name), {
     heads: vision.num_attention_heads as number | undefined,
     eps: vision.layer_norm_eps as number | undefined,
     mean: pixels.image_mean as number[] | undefined,
     std: pixels.image_std as number[] | undefined,
-    ...hints,
+    ...definedOnly(hints),
   });
+}
+
+/** The encoder inside an AutoencoderRAE: heads of 64, pixel mean and deviation among the tensors. */
+function loadFromDiffusers(folder: string, config: DiffusersConfig, hints: EncoderHints): Encoder {
+  const state = loadTensorFile(diffusersWeights(folder), { mmap: true });
+  try {
+    const [mean, std] = ['encoder_mean', 'encoder_std'].map((key) => state.get(key)?.toNumbers());
+    const heads = Math.floor(config.encoder_hidden_size / 64);
+    const inner = new Map([...state].filter(([key]) => key.startsWith('encoder.')));
+    return encoderFromState(inner, { heads, mean, std, ...definedOnly(hints) });
+  } finally {
+    dispose(state);
+  }
+}
+
+function definedOnly(hints: EncoderHints): EncoderHints {
+  return Object.fromEntries(Object.entries(hints).filter(([, value]) => value !== undefined));
 }
 
 function readJson(path: string): Record<string, unknown> {

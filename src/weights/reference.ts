@@ -4,19 +4,30 @@
 import type { Decoder, DecoderOptions } from '../models/decoder.ts';
 import type { Rae } from '../models/rae.ts';
 import type { KeyReport } from '../nn/index.ts';
-import type { Tensor } from '../tensor/index.ts';
+import { type Tensor, tidy } from '../tensor/index.ts';
 import { ConfigError } from '../util/errors.ts';
+import { decoderFromDiffusers, diffusersPositions, isDiffusersDecoder } from './diffusers.ts';
 import { loadEncoderState } from './encoder-state.ts';
 import { below, stripWrappers } from './key-table.ts';
 
+/** The decoder's part of a file: flat or below `decoder.`, with or without wrappers' prefixes, also under diffusers' names. */
+export function decoderState<T>(state: ReadonlyMap<string, T>): Map<string, T> {
+  const plain = stripWrappers(state);
+  const inner = below(plain, 'decoder.');
+  return decoderFromDiffusers(inner.size > 0 ? inner : plain);
+}
+
 /**
- * Loads a decoder's state dict, flat or below `decoder.`, with or without wrappers' prefixes.
+ * Loads a decoder's state dict as `decoderState` finds it. diffusers' files have no position table: the one that it computes is used.
  * Differs from the reference, which loads this file non-strictly: a key that is missing or left over is an error.
  */
 export function loadDecoderState(decoder: Decoder, state: ReadonlyMap<string, Tensor>): KeyReport {
-  const plain = stripWrappers(state);
-  const inner = below(plain, 'decoder.');
-  return decoder.loadStateDict(inner.size > 0 ? inner : plain);
+  const inner = decoderState(state);
+  if (inner.has('decoder_pos_embed') || !isDiffusersDecoder(state.keys())) return decoder.loadStateDict(inner);
+  const { width, tokens } = decoder.options;
+  return tidy(() =>
+    decoder.loadStateDict(inner.set('decoder_pos_embed', diffusersPositions(width, Math.sqrt(tokens)))),
+  );
 }
 
 /** Loads the whole RAE of a stage-1 training checkpoint (its `model` or `ema`). */

@@ -25,6 +25,7 @@ import { loadEncoder } from '../../src/weights/load-encoder.ts';
 import { decoderOptions, loadRaeState } from '../../src/weights/reference.ts';
 import { dinov2Table, maeTable, siglipTable } from '../../src/weights/vit-tables.ts';
 import { type Entry, expectClose, type Fixture, limitsFor, requireData, runArea } from './harness.ts';
+import { fileKinds } from './models-files.ts';
 import { isStage2StateDict, stage2Kinds, stage2StateDict } from './models-stage2.ts';
 import type { DiscConfig } from './training-disc.ts';
 
@@ -268,4 +269,4 @@ function expectNames(listed: Listed, build: () => Module, table?: KeyTable): voi
   expect(theirs).toEqual(new Map(received));
 }
 
-runArea('models', { ...stage2Kinds, encoder, deit, decoder, rae, 'state-dict': stateDict });
+runArea('models', { ...stage2Kinds, ...fileKinds, encoder, deit, decoder, rae, 'state-dict': stateDict });

@@ -3,10 +3,6 @@
 
 /** area -> kind -> what it waits for. */
 export const pending: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  models: {
-    checkpoints: 'torch pickles',
-    diffusers: 'diffusers folders',
-  },
   formats: {
     other: 'resuming from the reference checkpoints',
   },

@@ -7,9 +7,10 @@ import { ArgumentError } from '../../util/errors.ts';
 
 /**
  * Table [rows * columns, width], row-major over the grid: vec(row, column) = [S(column) | S(row)], S(p) = [sin(p w) | cos(p w)],
- * w_i = 10000^(-i / (width / 4)). Computed in float64, stored in float32. `width` must be a multiple of 4.
+ * w_i = 10000^(-i / (width / 4)). Computed in float64, stored in float32. `width` must be a multiple of 4. Positions count by
+ * `spacing`.
  */
-export function sincosTable(width: number, rows: number, columns: number): Tensor {
+export function sincosTable(width: number, rows: number, columns: number, { spacing = 1 } = {}): Tensor {
   if (!Number.isInteger(width) || width < 4 || width % 4 !== 0) {
     throw new ArgumentError(expected('sincosTable', 'a width that is a multiple of 4', width));
   }
@@ -19,10 +20,10 @@ export function sincosTable(width: number, rows: number, columns: number): Tenso
     for (let column = 0; column < columns; column++, at += width) {
       for (let i = 0; i < quarter; i++) {
         const omega = 10000 ** (-i / quarter);
-        table[at + i] = Math.sin(column * omega);
-        table[at + quarter + i] = Math.cos(column * omega);
-        table[at + 2 * quarter + i] = Math.sin(row * omega);
-        table[at + 3 * quarter + i] = Math.cos(row * omega);
+        table[at + i] = Math.sin(column * spacing * omega);
+        table[at + quarter + i] = Math.cos(column * spacing * omega);
+        table[at + 2 * quarter + i] = Math.sin(row * spacing * omega);
+        table[at + 3 * quarter + i] = Math.cos(row * spacing * omega);
       }
     }
   }
