@@ -1,9 +1,9 @@
 // rae reconstruct: pictures through the encoder and back, with PSNR and SSIM against the cropped input. A grid shows inputs above
-// reconstructions; a folder gets one PNG for each picture, under its own name.
+// reconstructions; a folder gets one PNG for each picture, under its own name. --latent-noise asks another question: noise-sweep.ts.
 
 import { existsSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { inOrder } from '../data/index.ts';
 import { decodeLatents, encodePictures, portionOf } from '../inference/batches.ts';
 import { type LoadedModel, loadModel } from '../inference/load-model.ts';
@@ -18,12 +18,16 @@ import { ConfigError, DataError } from '../util/errors.ts';
 import { count, duration, table } from '../util/format.ts';
 import { log } from '../util/log.ts';
 import { beginVerb, type ModelOptions, modelVerb, stopIfInterrupted } from './model-options.ts';
-import { integerOption, printResult } from './shared.ts';
+import { noiseSweep, sweepText } from './noise-sweep.ts';
+import { integerOption, parseNumber, printResult } from './shared.ts';
 
 interface ReconstructOptions extends ModelOptions {
   input: string;
   out: string;
   num?: number;
+  latentNoise?: number[];
+  lpips?: string;
+  seed?: number;
 }
 
 interface Scored {
@@ -49,13 +53,27 @@ export function command(): Command {
     .requiredOption('--input <path>', "a picture, a folder of them, or 'embedded'")
     .requiredOption('--out <path>', 'FILE.png for a grid (inputs above reconstructions), or a folder for one PNG each')
     .addOption(integerOption('--num <n>', 'at most so many pictures, spread evenly over the input', { min: 1 }))
+    .addOption(
+      new Option(
+        '--latent-noise <list>',
+        'decode latents with noise of these strengths instead: 0,0.1,0.2,0.4',
+      ).argParser(strengths),
+    )
+    .option('--lpips <file>', "with --latent-noise: weights of LPIPS (default: the run's own, where it has them)")
+    .addOption(integerOption('--seed <n>', 'with --latent-noise: seed of the noise (default 0)', { min: 0 }))
     .action(run);
 }
 
 async function run(options: ReconstructOptions): Promise<void> {
   checkApart(options);
   beginVerb(options);
+  const { latentNoise, lpips, seed } = options;
+  const lost = latentNoise
+    ? undefined
+    : [lpips !== undefined && '--lpips', seed !== undefined && '--seed'].find(Boolean);
+  if (lost) throw new ConfigError(expected(String(lost), 'to be used with --latent-noise', 'it alone'));
   const model = loadModel(options.model, { ...options, need: 'rae' });
+  if (latentNoise) return runSweep(model, { ...options, latentNoise });
   const started = performance.now();
   const { scores, unreadable } = await reconstructAll(model, options);
   const seconds = (performance.now() - started) / 1000;
@@ -67,6 +85,16 @@ async function run(options: ReconstructOptions): Promise<void> {
     result,
     asText(scores, mean, `${options.out}: ${count(scores.length)} pictures in ${duration(seconds)}`),
   );
+}
+
+async function runSweep(model: LoadedModel, options: ReconstructOptions & { latentNoise: number[] }): Promise<void> {
+  const result = await noiseSweep(model, options);
+  printResult(options, result, sweepText(result));
+}
+
+/** `0,0.1,0.4` as numbers. */
+function strengths(text: string): number[] {
+  return text.split(',').map((part) => parseNumber('--latent-noise', part, { min: 0 }, false));
 }
 
 /** Reconstructions bear the names of their inputs: in the same folder they would take their place. */

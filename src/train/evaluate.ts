@@ -5,14 +5,12 @@ import { inOrder, type PictureSource, subset } from '../data/index.ts';
 import { type FlowMatchingOptions, flowMatchingLoss, sampleTimes, type TimeOptions } from '../diffusion/index.ts';
 import { toPixels } from '../inference/pixels.ts';
 import type { Lpips } from '../losses/lpips.ts';
-import { toSigned } from '../losses/reconstruction.ts';
-import { psnr } from '../metrics/psnr.ts';
-import { ssim } from '../metrics/ssim.ts';
 import type { Rae } from '../models/rae.ts';
 import type { Stage2Model } from '../models/stage2.ts';
 import { Generator, noGrad, type Tensor, tensor, tidy } from '../tensor/index.ts';
 import { DataError } from '../util/errors.ts';
 import { stopWhenInterrupted } from './interruption.ts';
+import { type Figures, ReconstructionFigures } from './reconstruction-figures.ts';
 
 /** Pictures that a network sees at once while evaluating: fixed, since kernels round differently for other sizes. */
 const BATCH = 32;
@@ -43,28 +41,24 @@ function classesInTurn(source: PictureSource, count: number): number[] {
   return turns.flat().slice(0, count);
 }
 
-/** Means over all pictures: psnr (dB), ssim, and lpips where a network is given. */
-export async function evaluateReconstruction(
-  rae: Rae,
-  source: PictureSource,
-  lpips?: Lpips,
-): Promise<Record<string, number>> {
-  const sums = { psnr: 0, ssim: 0, lpips: 0 };
-  let count = 0;
-  for await (const { images, labels } of inOrder(source, { batch: BATCH })) {
-    stopWhenInterrupted();
-    noGrad(() =>
-      tidy(() => {
-        const pixels = toPixels(images, [labels.length, source.side, source.side]);
-        const recon = rae.forward(pixels).clamp(0, 1);
-        for (const value of psnr(recon, pixels)) sums.psnr += value;
-        for (const value of ssim(recon, pixels)) sums.ssim += value;
-        if (lpips) sums.lpips += lpips.forward(toSigned(pixels), toSigned(recon)).sum().item();
-      }),
-    );
-    count += labels.length;
+/** The figures of reconstruction-figures.ts over all pictures. */
+export async function evaluateReconstruction(rae: Rae, source: PictureSource, lpips?: Lpips): Promise<Figures> {
+  const figures = new ReconstructionFigures(rae, { lpips });
+  try {
+    for await (const { images, labels } of inOrder(source, { batch: BATCH })) {
+      stopWhenInterrupted();
+      noGrad(() =>
+        tidy(() => {
+          const pixels = toPixels(images, [labels.length, source.side, source.side]);
+          const latents = rae.encode(pixels);
+          figures.add(pixels, rae.decode(latents).clamp(0, 1), latents);
+        }),
+      );
+    }
+    return figures.result();
+  } finally {
+    figures.dispose();
   }
-  return { psnr: sums.psnr / count, ssim: sums.ssim / count, ...(lpips && { lpips: sums.lpips / count }) };
 }
 
 export interface HeldOutLoss {

@@ -17,6 +17,7 @@ import { type Batching, generatorGradients, updateDiscriminator } from './advers
 import { openAdversary, startsOf, type Trunk } from './adversary.ts';
 import { evaluateReconstruction, somePictures } from './evaluate.ts';
 import { addLatentNoise, drawLatentNoise } from './latent-noise.ts';
+import { figureNames } from './reconstruction-figures.ts';
 import { emaDecay, microBatches, scheduleOf } from './schedule.ts';
 import { openSession, type RunOptions, type StepFigures } from './session.ts';
 import { applyUpdate } from './update.ts';
@@ -83,9 +84,7 @@ export async function trainRae({
     headline: 'loss/total',
     parts,
     preview: () => ema.applyTo(rae.decoder, () => reconstructionGrid(rae, shown)),
-    evaluates: evaluated.flatMap((who) =>
-      ['psnr', 'ssim', ...(lpips ? ['lpips'] : [])].map((name) => `${who}/${name}`),
-    ),
+    evaluates: evaluated.flatMap((who) => figureNames(rae, { lpips }).map((name) => `${who}/${name}`)),
     evaluate: async () => ({
       ...(await ema.applyTo(rae.decoder, () => evaluate('eval_ema'))),
       ...(config.eval?.eval_model ? await evaluate('eval_model') : {}),

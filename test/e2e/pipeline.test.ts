@@ -204,6 +204,33 @@ describe('rae reconstruct, encode and decode', () => {
   });
 });
 
+describe('rae reconstruct --latent-noise', () => {
+  const sweep = ['reconstruct', '--model', at('rae'), '--input', 'embedded', '--num', '6', '--latent-noise'];
+
+  it('gives the figures of every strength, a grid with a row for each, and worse pictures for more noise', async () => {
+    const found = await result(...sweep, '0,3', '--out', at('sweep.png'), ...threads);
+    expect(found).toMatchObject({ pictures: 6, unreadable: 0, figures: [{ noise: 0 }, { noise: 3 }] });
+    const [clean, noisy] = found.figures as Record<string, number>[];
+    expect(noisy!.psnr).toBeLessThan(clean!.psnr!);
+    expect(Object.keys(clean!)).toEqual(
+      expect.arrayContaining(['ssim', 'encoder_frechet', 'high_frequency', 'patch_peak']),
+    );
+    const { width, height } = await decodeImage(at('sweep.png'));
+    expect([width, height]).toEqual([6 * 34 + 2, 3 * 34 + 2]);
+  });
+
+  it('finds its strengths and its flags judged', async () => {
+    expect(await main([...sweep, '0,-1', '--out', at('x.png')])).toBe(2);
+    expect(err).toMatch(/--latent-noise: expected a number of at least 0, received '-1'/);
+    err = '';
+    expect(await main([...sweep, '0', '--out', at('folder')])).toBe(2);
+    expect(err).toMatch(/--out: expected FILE\.png for the grid/);
+    err = '';
+    expect(await main([...sweep.slice(0, -1), '--seed', '1', '--out', at('x.png')])).toBe(2);
+    expect(err).toMatch(/--seed: expected to be used with --latent-noise/);
+  });
+});
+
 describe('rae inspect and rae recipes', () => {
   it('tell what each run is and what comes next', async () => {
     expect(await result('inspect', at('encoder'))).toMatchObject({ stage: 'encoder', checkpoints: [3, 4] });
