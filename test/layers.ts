@@ -31,9 +31,10 @@ export const layers: Record<string, Layer> = {
   losses: { level: 5, imports: ['tensor', 'nn', 'models'] },
   metrics: { level: 5, imports: ['tensor', 'nn', 'io', 'models'] },
   inference: { level: 6, imports: ['tensor', 'nn', 'io', 'data', 'models', 'weights', 'diffusion', 'config', 'runs'] },
-  train: { level: 7, imports: lower },
-  server: { level: 7, imports: ['config', 'recipes', 'runs', 'inference'] },
-  cli: { level: 8, imports: lower },
+  evaluation: { level: 7, imports: lower },
+  train: { level: 8, imports: lower },
+  server: { level: 8, imports: ['config', 'recipes', 'runs', 'inference'] },
+  cli: { level: 9, imports: lower },
 };
 
 /** Generated files may be long. */

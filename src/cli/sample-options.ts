@@ -2,10 +2,10 @@
 
 import type { RunConfig } from '../config/index.ts';
 import { adaptiveSamplers, type Guidance, type SamplerName, samplers } from '../diffusion/index.ts';
-import { loadGenerator } from '../inference/build.ts';
-import { guidanceOf, labelled, type SamplingOptions, samplerOf } from '../inference/generate.ts';
+import { type SamplingOptions, samplerOf } from '../inference/generate.ts';
+import { loadGuidance } from '../inference/guide.ts';
 import { type LabelChoice, parseLabels } from '../inference/labels.ts';
-import { type LoadedGenerator, loadGuide } from '../inference/load-model.ts';
+import type { LoadedGenerator } from '../inference/load-model.ts';
 import { pickTensor, readTensors } from '../inference/tensors.ts';
 import type { Stage2Model } from '../models/stage2.ts';
 import { dispose, type Tensor } from '../tensor/index.ts';
@@ -113,25 +113,7 @@ export function withGuidance(
       `--guide: expected --guidance auto:SCALE beside it, received ${describeGuidance(config.guidance)}.`,
     );
   }
-  if (!wanted) return { config, guidance: guidanceOf(config, model.generator) };
-  const guide = options.guide === undefined ? configuredGuide(config) : loadGuide(options.guide, model);
-  return {
-    config,
-    guidance: guidanceOf(config, model.generator, labelled(guide.config, guide.generator, options.precision)),
-    guide: guide.generator,
-  };
-}
-
-/** The guide that the configuration itself names, as the reference's do. */
-function configuredGuide(config: RunConfig) {
-  const { guidance_model } = config.guidance;
-  if (guidance_model?.ckpt === undefined) {
-    throw new ConfigError(
-      '--guide: expected the weaker model of auto guidance, received none. Name a run or an earlier checkpoint.',
-    );
-  }
-  const own = { ...config, stage_2: guidance_model } as RunConfig;
-  return { config: own, generator: loadGenerator(own, guidance_model.ckpt) };
+  return { config, ...loadGuidance(model, config, options) };
 }
 
 /** The noise of --noise, held against the model. */

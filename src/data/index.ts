@@ -2,7 +2,7 @@
 export { type Batch, BatchReader, type Unreadable } from './batch.ts';
 export { type ImageFolder, imageExtensions, scanImageFolder } from './image-folder.ts';
 export { inOrder, Loader, type LoaderOptions, type LoaderState } from './loader.ts';
-export { isPictureSet } from './picture-set.ts';
+export { isPictureSet, openPictureSet } from './picture-set.ts';
 export { openSource, type PictureSourceOptions } from './picture-source.ts';
 export { Draws, permutation, stream } from './random.ts';
 export { type Filter, type Picture, resample, resampleSync, type Step } from './resample.ts';

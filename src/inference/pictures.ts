@@ -13,6 +13,7 @@ import {
   spreadIndices,
   subset,
   syntheticSource,
+  type Transform,
 } from '../data/index.ts';
 import { decodeImage } from '../io/image.ts';
 import { expected } from '../util/check.ts';
@@ -33,6 +34,8 @@ export interface InputOptions {
   num?: number | undefined;
   /** Seed of the embedded set. */
   seed?: number | undefined;
+  /** Called with the size of each picture of a set before it is cropped. */
+  onSize?: ((width: number, height: number) => void) | undefined;
 }
 
 /** Opens the input. ConfigError when there is none; unreadable pictures of a folder are found when they are read. */
@@ -47,7 +50,10 @@ export async function openInput(input: string, options: InputOptions): Promise<I
 /** How many pictures of the embedded set `embedded` gives when no number is asked for. */
 const EMBEDDED_PICTURES = 16;
 
-async function openAll(input: string, { side, exif = true, seed = 0, num }: InputOptions): Promise<InputPictures> {
+async function openAll(
+  input: string,
+  { side, exif = true, seed = 0, num, onSize }: InputOptions,
+): Promise<InputPictures> {
   if (input === 'embedded') {
     const source = syntheticSource({ seed, part: 'heldout', size: num ?? EMBEDDED_PICTURES, side });
     return { source, nameOf: (index) => `embedded-${String(index).padStart(4, '0')}` };
@@ -60,11 +66,22 @@ async function openAll(input: string, { side, exif = true, seed = 0, num }: Inpu
   if (found?.isFile() && !isSet) {
     return { source: await fileSource(input, { side, exif }), nameOf: () => basename(input) };
   }
-  const source = await openSource(input, { transform: admCrop(side), exif, cacheBytes: 0 });
+  const source = await openSource(input, { transform: watched(admCrop(side), onSize), exif, cacheBytes: 0 });
   const root = isSet ? dirname(resolve(input)) : resolve(input);
   return {
     source,
     nameOf: (index) => relative(root, source.describe(index)).replace(/(\.(?:tar|zip|parquet)):/i, '$1/'),
+  };
+}
+
+function watched(transform: Transform, onSize: InputOptions['onSize']): Transform {
+  if (onSize === undefined) return transform;
+  return {
+    ...transform,
+    crop(width, height, draws) {
+      onSize(width, height);
+      return transform.crop(width, height, draws);
+    },
   };
 }
 

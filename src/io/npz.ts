@@ -9,11 +9,12 @@ import { elementBytes, elementCount } from './storage-dtype.ts';
 import { ZipReader } from './zip.ts';
 import { type ZipInput, zipPieces } from './zip-writer.ts';
 
-/** Every array by its key; entries that are not .npy are left out, as NumPy does with them. */
-export function loadNpz(path: string): Map<string, NpyArray> {
+/** Every array by its key, or those of `keys` that are there; entries that are not .npy are left out, as NumPy does with them. */
+export function loadNpz(path: string, keys?: readonly string[]): Map<string, NpyArray> {
   return withFile(path, (file) => {
     const zip = new ZipReader(file);
-    const names = [...zip.entries.keys()].filter((name) => name.endsWith('.npy'));
+    const wanted = (name: string) => name.endsWith('.npy') && (keys?.includes(name.slice(0, -4)) ?? true);
+    const names = [...zip.entries.keys()].filter(wanted);
     return new Map(names.map((name) => [name.slice(0, -4), readNpy(memorySource(zip.read(name), `${path}: ${name}`))]));
   });
 }

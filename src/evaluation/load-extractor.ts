@@ -1,0 +1,63 @@
+// Extractors from files: which network it is, is told from the keys. The file's checksum goes with every result.
+
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { encoderPath } from '../inference/model-folder.ts';
+import { withTensors } from '../inference/tensors.ts';
+import { readSafetensorsHeader } from '../io/safetensors.ts';
+import { fileKind } from '../io/tensor-file.ts';
+import { Inception } from '../models/inception.ts';
+import { SqueezeNet } from '../models/squeezenet.ts';
+import { skipInit } from '../nn/index.ts';
+import { expected } from '../util/check.ts';
+import { ConfigError } from '../util/errors.ts';
+import { loadEncoder } from '../weights/index.ts';
+import { fileChecksum } from './checksum.ts';
+import { type Extractor, encoderExtractor, inceptionExtractor, squeezeExtractor } from './extractor.ts';
+
+export interface ExtractorFile {
+  /** The file of weights. */
+  file: string;
+  /** SHA-256 of its bytes. */
+  checksum: string;
+}
+
+/**
+ * An extractor from what --extractor names: Inception's `.pth` (torch-fidelity's) or the same tensors as safetensors; an encoder in any
+ * layout that loadEncoder takes, a run of `rae train encoder` or `embedded`; SqueezeNet 1.1 in torchvision's names.
+ */
+export function loadExtractor(path: string): Extractor & ExtractorFile {
+  const source = encoderPath(path);
+  if (!existsSync(source)) {
+    const next = "Give Inception's weights, an encoder's, or 'embedded'.";
+    throw new ConfigError(expected('--extractor', 'an existing file or folder of weights', path, next));
+  }
+  const isFolder = statSync(source).isDirectory();
+  const file = isFolder ? join(source, 'model.safetensors') : source;
+  const extractor = isFolder ? encoderAt(source) : (convolutional(source) ?? encoderAt(source));
+  return { ...extractor, file, checksum: fileChecksum(file) };
+}
+
+function convolutional(path: string): Extractor | undefined {
+  return withTensors(path, (tensors) => {
+    if (tensors.has('Conv2d_1a_3x3.conv.weight')) {
+      const model = skipInit(() => new Inception());
+      model.loadStateDict(tensors);
+      return inceptionExtractor(model);
+    }
+    if (!tensors.has('features.3.squeeze.weight')) return undefined;
+    const trunk = skipInit(() => new SqueezeNet());
+    trunk.loadStateDict(new Map([...tensors].filter(([key]) => key.startsWith('features.'))));
+    return squeezeExtractor(trunk.requiresGrad_(false));
+  });
+}
+
+/** Published encoders keep their final norm's weights; those of RAE runs are as their RAE sees them, without. */
+function encoderAt(path: string): Extractor {
+  const own = !statSync(path).isDirectory() && fileKind(path) === 'safetensors' && isOwn(path);
+  return encoderExtractor(loadEncoder(path, own ? {} : { normalize: false }));
+}
+
+function isOwn(path: string): boolean {
+  return readSafetensorsHeader(path).metadata['rae.encoder'] !== undefined;
+}
