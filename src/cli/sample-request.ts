@@ -2,19 +2,19 @@
 // a run that trained on in the meantime is noticed.
 
 import { resolve } from 'node:path';
-import type { RunConfig } from '../config/index.ts';
 import { fingerprint } from '../inference/fingerprint.ts';
-import type { SamplingOptions } from '../inference/generate.ts';
+import type { SamplerChoice } from '../inference/generate.ts';
 import type { LabelChoice } from '../inference/labels.ts';
 import type { SampleRequest } from '../inference/ledger.ts';
 import type { LoadedGenerator } from '../inference/load-model.ts';
 import type { Stage2Model } from '../models/stage2.ts';
 import { getThreads, type Tensor, versions } from '../tensor/index.ts';
+import type { GuidanceChoice } from './guidance-option.ts';
 import type { SampleOptions } from './sample-options.ts';
 
 export interface Asked {
-  config: RunConfig;
-  sampler: Omit<SamplingOptions, 'guidance' | 'seed'>;
+  sampler: SamplerChoice;
+  guiding: GuidanceChoice;
   choice: LabelChoice;
   num: number;
   guide: Stage2Model | undefined;
@@ -24,11 +24,10 @@ export interface Asked {
 /** `num` counts only where labels depend on it: a set may be made larger later. */
 export function requestOf(
   options: SampleOptions,
-  { rae, generator }: LoadedGenerator,
-  { config, sampler, choice, num, guide, noise }: Asked,
+  { config, rae, generator }: LoadedGenerator,
+  { sampler, guiding, choice, num, guide, noise }: Asked,
 ): SampleRequest {
   const { seed, first, precision, out, rounding } = options;
-  const { guidance_model, ...guidance } = config.guidance;
   return {
     model: fingerprint([
       ...generator.stateDict(),
@@ -38,7 +37,7 @@ export function requestOf(
     ]),
     transport: JSON.stringify({ ...config.transport.params, ...config.misc }),
     sampler: JSON.stringify(sampler),
-    guidance: guidance.scale > 1 ? JSON.stringify(guidance) : 'none',
+    guidance: JSON.stringify(guiding),
     guide: guide === undefined ? null : fingerprint(guide.stateDict()),
     noise: noise === undefined ? null : fingerprint([['noise', noise]]),
     labels: choice === 'equal' ? `equal among ${num}` : String(choice),

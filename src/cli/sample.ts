@@ -11,18 +11,12 @@ import { loadModel } from '../inference/load-model.ts';
 import { samplePictures } from '../inference/sample.ts';
 import { count, duration, figure } from '../util/format.ts';
 import { log } from '../util/log.ts';
+import { describeGuidance } from './guidance-option.ts';
 import { beginVerb, modelVerb, stopIfInterrupted } from './model-options.ts';
-import {
-  describeGuidance,
-  describeSampler,
-  labelsAndNumber,
-  readNoise,
-  type SampleOptions,
-  samplerFrom,
-  withGuidance,
-} from './sample-options.ts';
+import { labelsAndNumber, readNoise, type SampleOptions } from './sample-options.ts';
 import { checkOutputs, ledgerTarget, openSinks } from './sample-output.ts';
 import { engineFacts, requestOf } from './sample-request.ts';
+import { describeSampler, guidanceFrom, samplerFrom, withSamplingOptions, withSdeOptions } from './sampling-options.ts';
 import { integerOption, printResult } from './shared.ts';
 
 export function command(): Command {
@@ -30,7 +24,7 @@ export function command(): Command {
     'rae sample --model runs/dit --labels all --num 80 --out samples.png',
     'rae sample --model runs/dit --labels 207,360 --guidance cfg:1.5@0.1-0.9 --num 50 --out samples --npz samples.npz',
   ].join('\n');
-  return modelVerb('sample', 'pictures from noise', example, 'weights of the generator')
+  const verb = modelVerb('sample', 'pictures from noise', example, 'weights of the generator')
     .option('--out <path>', 'FILE.png for a grid, or a folder for one PNG each')
     .option('--npz <file>', 'all pictures as arr_0, uint8 [N, H, W, 3], and their labels as arr_1')
     .option(
@@ -43,31 +37,14 @@ export function command(): Command {
       integerOption('--batch <n>', 'pictures held at once; they are the same whatever it is', { min: 1, default: 32 }),
     )
     .addOption(
-      integerOption('--seed <n>', 'with the index of a picture it determines its noise', { min: 0, default: 0 }),
-    )
-    .addOption(
-      integerOption('--steps <n>', 'grid points with --end reference (50 make 49 steps), steps with --end zero', {
-        min: 1,
-      }),
-    )
-    .option('--sampler <name>', "euler, heun2, dopri5, ... (torchdiffeq's names; an unknown one lists all)")
-    .addOption(
-      new Option('--end <where>', 'where the grid ends: just above 0 as in the reference, or at 0').choices([
-        'reference',
-        'zero',
-      ]),
-    )
-    .option('--guidance <how>', 'cfg:SCALE or auto:SCALE, with @MIN-MAX for an interval of t; or none')
-    .option('--guide <model>', 'the weaker model of auto guidance: a run, one of its checkpoints, or a file of weights')
-    .addOption(
       new Option('--rounding <how>', 'to bytes (default: a grid is rounded, PNGs and npz truncated)').choices([
         'round',
         'truncate',
       ]),
     )
     .option('--restart', 'begin anew where another request was left unfinished')
-    .option('--noise <file>', 'starting noise [N, C, h, w] instead of drawn: .safetensors, .npz or .npy')
-    .action(run);
+    .option('--noise <file>', 'starting noise [N, C, h, w] instead of drawn: .safetensors, .npz or .npy');
+  return withSdeOptions(withSamplingOptions(verb)).action(run);
 }
 
 async function run(options: SampleOptions): Promise<void> {
@@ -77,19 +54,20 @@ async function run(options: SampleOptions): Promise<void> {
   // ── what to make ──────────────────────────────────────
   const model = loadModel(options.model, { ...options, need: 'generator' });
   const sampler = samplerFrom(model.config, options);
-  const { config, guidance, guide } = withGuidance(model, options);
+  const { config } = model;
+  const { choice: guiding, guidance, guide } = guidanceFrom(model, options);
   const noise = options.noise === undefined ? undefined : readNoise(options.noise, model);
   const { choice, num } = labelsAndNumber(options, model, noise);
   const { first, seed, precision, batch: portion, out, npz, restart } = options;
   const labelOf = labelsFor(config, choice, { seed, num });
   const turns = choice === 'all' ? config.misc.num_classes : typeof choice === 'string' ? 1 : choice.length;
   log.info(
-    `${count(num)} pictures of ${model.side} x ${model.side}: ${describeSampler(sampler)}, ${describeGuidance(config.guidance)}, seed ${seed}`,
+    `${count(num)} pictures of ${model.side} x ${model.side}: ${describeSampler(sampler)}, ${describeGuidance(guiding)}, seed ${seed}`,
   );
 
   // ── what is made already ──────────────────────────────
   const target = ledgerTarget(options);
-  const asked = { config, sampler, choice, num, guide, noise };
+  const asked = { sampler, guiding, choice, num, guide, noise };
   const ledger =
     target &&
     new Ledger(target.target, {
@@ -120,7 +98,7 @@ async function run(options: SampleOptions): Promise<void> {
   };
   try {
     const wanted = { first: first + before, num: num - before };
-    const how = { ...sampler, config, guidance, seed, noise, precision, portion, onStep, ...wanted };
+    const how = { ...sampler, guidance, seed, noise, precision, portion, onStep, ...wanted };
     for await (const { index, labels, pixels, ...cost } of samplePictures(model, labelOf, how)) {
       await sinks.add(pixels, index);
       made += labels.length;
@@ -136,7 +114,6 @@ async function run(options: SampleOptions): Promise<void> {
 
   // ── say so ────────────────────────────────────────────
   const seconds = elapsed();
-  const { guidance_model, ...guiding } = config.guidance;
   const result = {
     out,
     npz,
@@ -150,7 +127,9 @@ async function run(options: SampleOptions): Promise<void> {
     sampler: sampler.method,
     steps: sampler.steps,
     end: sampler.end,
-    guidance: guiding.scale > 1 ? guiding : null,
+    sde: sampler.sde ?? null,
+    guidance: Object.keys(guiding).length > 0 ? guiding : null,
+    reuseEncoder: sampler.reuseEncoder ?? 1,
     evaluations: evaluations ?? null,
     networkBatch: networkBatch(tokensOf(model.generator)),
     precision,

@@ -47,7 +47,7 @@ export async function openSamples(
     },
     async read(start, count) {
       const parts: Uint8Array[] = [];
-      const asking = { ...sampler, config, guidance, seed, precision, portion, first: start, num: count };
+      const asking = { ...sampler, guidance, seed, precision, portion, first: start, num: count };
       for await (const { pixels } of samplePictures(model, labelOf, asking)) {
         parts.push(toBytes(pixels, { truncate: true }));
         pixels.dispose();

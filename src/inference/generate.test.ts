@@ -53,6 +53,38 @@ test.each(['euler', 'heun2', 'dopri5'])('picture i is the same bit for bit in an
   expect(made(20, 1, { method })).toEqual(whole.slice(20));
 });
 
+test.each(['euler_maruyama', 'stochastic_heun'])(
+  'the noise of a stochastic sampler belongs to its picture too (%s)',
+  (method) => {
+    const sde = { diffusion: 'sigma', norm: 1, lastStep: 'mean', lastStepSize: 0.04 } as const;
+    const whole = made(0, 11, { method, sde });
+    expect(made(5, 3, { method, sde })).toEqual(whole.slice(5, 8));
+    expect(made(0, 1, { method, sde, seed: 4 })[0]).not.toEqual(whole[0]);
+    const still = { ...sde, norm: 0, lastStep: 'euler' } as const; // without diffusion: Euler's steps along the same grid
+    expect(made(0, 1, { method, sde: still })).not.toEqual(whole.slice(0, 1));
+  },
+);
+
+test("a reused encoder is the model's own where it is used once, near it where twice, and nothing is kept", () => {
+  const whole = made(0, 9, { steps: 20 });
+  expect(made(0, 9, { steps: 20, reuseEncoder: 1 })).toEqual(whole);
+  const before = memoryStats().tensors;
+  const reused = made(0, 9, { steps: 20, reuseEncoder: 2 });
+  expect(memoryStats().tensors).toBe(before);
+  expect(reused).not.toEqual(whole);
+  expect(made(5, 3, { steps: 20, reuseEncoder: 2 })).toEqual(reused.slice(5, 8));
+  const [a, b] = [whole.flat(), reused.flat()];
+  const off = Math.sqrt(a.reduce((sum, x, i) => sum + (x - b[i]!) ** 2, 0) / a.reduce((sum, x) => sum + x * x, 0));
+  expect(off).toBeLessThan(0.3);
+});
+
+test('what is derived for the linear path is refused on others', () => {
+  const gvp = { ...config, transport: { params: { ...config.transport.params, path_type: 'GVP' as const } } };
+  expect(() => samplingTimes(gvp, { method: 'dpmpp_2m', steps: 9, end: 'zero' })).toThrow(
+    /path_type: expected 'Linear', received 'GVP'/,
+  );
+});
+
 test('pictures differ by their index, the seed and the label', () => {
   const zero: LabelOf = () => 0;
   const [a, b] = made(0, 2, {}, zero);
@@ -98,10 +130,10 @@ test('all latents at once are those of the batches', () => {
 });
 
 test('the grid stops short of zero as the reference does, or ends there', () => {
-  const reference = samplingTimes(config, { steps: 50, end: 'reference' });
+  const reference = samplingTimes(config, { method: 'euler', steps: 50, end: 'reference' });
   expect([reference.length, reference[0]]).toEqual([50, 1]);
   expect(reference.at(-1)).toBeGreaterThan(0);
-  const zero = samplingTimes(config, { steps: 50, end: 'zero' });
+  const zero = samplingTimes(config, { method: 'euler', steps: 50, end: 'zero' });
   expect([zero.length, zero.at(-1)]).toEqual([51, 0]);
 });
 

@@ -5,16 +5,24 @@
 
 import type { RunConfig } from '../config/index.ts';
 import {
+  type DiffusionForm,
+  diffusionFormNamed,
   dimensionShift,
   type Guidance,
   gridToZero,
   guidedVelocity,
   type LabelledVelocity,
+  type LastStep,
+  linear,
   pathNamed,
   referenceGrid,
+  type Step,
   sampleOde,
+  sampleSde,
   samplingInterval,
+  sdeNameOf,
   toVelocity,
+  type Velocity,
 } from '../diffusion/index.ts';
 import type { Stage2Model } from '../models/stage2.ts';
 import { autocast, cat, full, noGrad, stack, type Tensor, tensor, tidy } from '../tensor/index.ts';
@@ -22,14 +30,27 @@ import { expected } from '../util/check.ts';
 import { ArgumentError, ConfigError } from '../util/errors.ts';
 import { networkBatch, type Precision } from './batches.ts';
 import type { LabelOf } from './labels.ts';
-import { keyedNoise } from './noise.ts';
+import { keyedNoise, keyedStepNoise } from './noise.ts';
+import { reusedEncoder } from './reuse-encoder.ts';
+
+/** How a stochastic sampler diffuses, and how it ends: at `lastStepSize` before the shift, from where `lastStep` leads to data. */
+export interface SdeChoice {
+  diffusion: DiffusionForm;
+  norm: number;
+  lastStep: LastStep;
+  lastStepSize: number;
+}
 
 export interface SamplingOptions {
-  /** torchdiffeq's names and ours (`samplers`). */
+  /** torchdiffeq's names and ours (`samplers`); with `sde` one of `sdeSamplers`. */
   method: string;
   /** Grid points with end 'reference' (50 make 49 Euler steps), steps with end 'zero'. */
   steps: number;
+  /** An SDE always ends its grid at its last step. */
   end: 'reference' | 'zero';
+  sde?: SdeChoice | undefined;
+  /** DiT^DH: its encoder is run at every so many evaluations only. Default 1. */
+  reuseEncoder?: number | undefined;
   guidance: Guidance;
   seed: number;
   /** Starting noise [N, C, h, w] of pictures 0 to N - 1, instead of drawn. */
@@ -73,19 +94,43 @@ export function* generateBatches(
       tidy(() => {
         const noise = stack(labels.map((_, i) => noiseOf(model, start + i, options)));
         const y = tensor(labels, { dtype: 'i64' });
-        const velocity = guidedVelocity(labelled(config, model, options.precision), y, options.guidance);
-        const run = sampleOde(options.method, velocity, noise, {
-          times,
-          onStep: ({ step, of }) => options.onStep?.({ index: from, step, of }),
-          ...(options.rtol !== undefined && { rtol: options.rtol }),
-          ...(options.atol !== undefined && { atol: options.atol }),
-        });
-        evaluations = run.evaluations;
-        return run.x.narrow(0, from - start, count).clone();
+        const network = reusedEncoder(model, options.reuseEncoder);
+        try {
+          const velocity = guidedVelocity(labelled(config, network, options.precision), y, options.guidance);
+          const onStep = ({ step, of }: Step) => options.onStep?.({ index: from, step, of });
+          const run = integrate(velocity, noise, times, { options, start, onStep });
+          evaluations = run.evaluations;
+          return run.x.narrow(0, from - start, count).clone();
+        } finally {
+          network.dispose?.();
+        }
       }),
     );
     yield { index: from, labels: labels.slice(from - start, from - start + count), latents, evaluations };
   }
+}
+
+function integrate(
+  velocity: Velocity,
+  noise: Tensor,
+  times: readonly number[],
+  { options, start, onStep }: { options: SamplingOptions; start: number; onStep: (step: Step) => void },
+): { x: Tensor; evaluations: number } {
+  const { method, sde, seed, rtol, atol } = options;
+  if (sde === undefined) {
+    const tolerances = { ...(rtol !== undefined && { rtol }), ...(atol !== undefined && { atol }) };
+    return sampleOde(method, velocity, noise, { times, onStep, ...tolerances });
+  }
+  const [rows = 0, ...shape] = noise.shape;
+  return sampleSde(method, velocity, noise, {
+    times,
+    diffusion: sde.diffusion,
+    norm: sde.norm,
+    lastStep: sde.lastStep,
+    noise: (step) =>
+      stack(Array.from({ length: rows }, (_, i) => keyedStepNoise(shape, { seed, index: start + i, step }))),
+    onStep,
+  });
 }
 
 /** One latent [C, h, w] for each label, all at once: [N, C, h, w]. */
@@ -110,22 +155,47 @@ export function generateLatents(
   });
 }
 
-/** The grid of times of a configuration's transport: shifted by the latent's dimension. */
-export function samplingTimes(config: RunConfig, { steps, end }: Pick<SamplingOptions, 'steps' | 'end'>): number[] {
+/** Where the diffusion of 'sbdm' is infinite (t = 1), its grid starts this far below, before the shift. */
+const SBDM_START = 1e-3;
+
+/** The grid of times of a configuration's transport: shifted by the latent's dimension. ConfigError where the method is of another path. */
+export function samplingTimes(
+  config: RunConfig,
+  { method, steps, end, sde }: Pick<SamplingOptions, 'method' | 'steps' | 'end' | 'sde'>,
+): number[] {
   const { path_type, prediction, sample_eps } = config.transport.params;
-  const interval = samplingInterval(pathNamed(path_type), prediction, sample_eps);
+  const path = pathNamed(path_type);
+  if (path !== linear && (sde !== undefined || method === 'dpmpp_2m')) {
+    const next = `'${method}' is derived for that path: choose another sampler.`;
+    throw new ConfigError(expected('transport.params.path_type', `'Linear'`, path_type, next));
+  }
+  const interval = samplingInterval(path, prediction, sample_eps);
   const shift = shiftOf(config);
+  if (sde !== undefined) {
+    const low = sde.diffusion === 'sbdm' ? Math.max(interval[0], SBDM_START) : interval[0];
+    const high = sde.lastStep === 'none' ? interval[1] : 1 - sde.lastStepSize;
+    return referenceGrid(steps, { shift, interval: [low, high] });
+  }
   return end === 'zero' ? gridToZero(steps, { shift, interval }) : referenceGrid(steps, { shift, interval });
 }
 
-/** The sampler of a configuration as options: its method, number of steps, where it ends, tolerances. */
-export function samplerOf({ sampler }: RunConfig): Pick<SamplingOptions, 'method' | 'steps' | 'end' | 'rtol' | 'atol'> {
-  if (sampler.mode !== 'ODE') {
-    const next = 'Choose an ODE sampler, such as euler with 50 steps.';
-    throw new ConfigError(expected('sampler.mode', "'ODE' for generating pictures", sampler.mode, next));
+export type SamplerChoice = Pick<SamplingOptions, 'method' | 'steps' | 'end' | 'rtol' | 'atol' | 'sde'>;
+
+/** The sampler of a configuration as options: its method, number of steps, where it ends, tolerances; of an SDE its diffusion and last step. */
+export function samplerOf({ sampler }: RunConfig): SamplerChoice {
+  if (sampler.mode === 'ODE') {
+    const { sampling_method, num_steps, rtol, atol } = sampler.params;
+    return { method: sampling_method, steps: num_steps, end: sampler.end, rtol, atol };
   }
-  const { sampling_method, num_steps, rtol, atol } = sampler.params;
-  return { method: sampling_method, steps: num_steps, end: sampler.end, rtol, atol };
+  const { sampling_method, num_steps, diffusion_form, diffusion_norm, last_step, last_step_size } = sampler.params;
+  const lastStep = last_step === null ? 'none' : ((last_step?.toLowerCase() ?? 'mean') as LastStep);
+  const sde = {
+    diffusion: diffusionFormNamed(diffusion_form),
+    norm: diffusion_norm,
+    lastStep,
+    lastStepSize: last_step_size,
+  };
+  return { method: sdeNameOf(sampling_method), steps: num_steps, end: 'reference', sde };
 }
 
 /** The guidance of a configuration: none where its scale is 1, autoguidance only with a `guide` network given. */
@@ -137,11 +207,14 @@ export function guidanceOf(config: RunConfig, model: Stage2Model, guide?: Labell
     if (guide) return { auto: { ...term, guide } };
     throw new ConfigError('guidance: expected a guide network for autoguidance, received none. Give one with --guide.');
   }
-  if (model.nullLabel === undefined) {
-    const what = 'a model trained with label dropout for classifier-free guidance';
-    throw new ConfigError(`guidance: expected ${what}, received one without a null label.`);
-  }
-  return { cfg: { ...term, nullLabel: config.misc.null_label } };
+  return { cfg: { ...term, nullLabel: nullLabelOf(config, model) } };
+}
+
+/** The null label of classifier-free guidance. ConfigError where the model has none. */
+export function nullLabelOf({ misc }: RunConfig, model: Stage2Model): number {
+  if (model.nullLabel !== undefined) return misc.null_label;
+  const what = 'a model trained with label dropout for classifier-free guidance';
+  throw new ConfigError(`guidance: expected ${what}, received one without a null label.`);
 }
 
 /** sqrt(dim / base) of the configuration's latent. */
@@ -155,7 +228,11 @@ export function shiftOf({ misc }: RunConfig): number {
 }
 
 /** A model as the samplers want it: its prediction turned into a velocity, one time for the whole batch, under autocast for bf16. */
-export function labelled(config: RunConfig, model: Stage2Model, precision: Precision = 'fp32'): LabelledVelocity {
+export function labelled(
+  config: RunConfig,
+  model: Pick<Stage2Model, 'forward'>,
+  precision: Precision = 'fp32',
+): LabelledVelocity {
   const { path_type, prediction } = config.transport.params;
   const path = pathNamed(path_type);
   return (x, t, y) => {

@@ -1,7 +1,7 @@
 // Guidance ready for the sampler: the weaker model of autoguidance loaded from what names it, or from what the configuration names.
 
 import type { RunConfig } from '../config/index.ts';
-import type { Guidance } from '../diffusion/index.ts';
+import type { Guidance, LabelledVelocity } from '../diffusion/index.ts';
 import type { Stage2Model } from '../models/stage2.ts';
 import { ConfigError } from '../util/errors.ts';
 import type { Precision } from './batches.ts';
@@ -17,11 +17,18 @@ export function loadGuidance(
 ): { guidance: Guidance; guide?: Stage2Model } {
   const wanted = config.guidance.method === 'autoguidance' && config.guidance.scale > 1;
   if (!wanted) return { guidance: guidanceOf(config, model.generator) };
+  const weaker = loadWeaker(model, config, { guide, precision });
+  return { guidance: guidanceOf(config, model.generator, weaker.velocity), guide: weaker.network };
+}
+
+/** The weaker model of autoguidance: the one that `guide` names, else the one that the configuration names. */
+export function loadWeaker(
+  model: LoadedGenerator,
+  config: RunConfig,
+  { guide, precision }: { guide?: string | undefined; precision?: Precision | undefined },
+): { velocity: LabelledVelocity; network: Stage2Model } {
   const weaker = guide === undefined ? configuredGuide(config) : loadGuide(guide, model);
-  return {
-    guidance: guidanceOf(config, model.generator, labelled(weaker.config, weaker.generator, precision)),
-    guide: weaker.generator,
-  };
+  return { velocity: labelled(weaker.config, weaker.generator, precision), network: weaker.generator };
 }
 
 /** The guide that the configuration itself names, as the reference's do. */

@@ -10,6 +10,17 @@ export function keyedNoise(shape: readonly number[], seed: number, index: number
   return randn(shape, { generator });
 }
 
+/** Standard normal noise of step `step` of one picture's stochastic sampler. */
+export function keyedStepNoise(shape: readonly number[], { seed, index, step }: KeyedStep): Tensor {
+  return keyedNoise(shape, mix(mix(seed, 0x57e9), step), index);
+}
+
+interface KeyedStep {
+  seed: number;
+  index: number;
+  step: number;
+}
+
 /** A whole number from 0 to `below` - 1 that belongs to (seed, index). */
 export function keyedNumber(below: number, seed: number, index: number): number {
   return Math.floor((mix(mix(seed, 0x5eed), index) / 2 ** 32) * below);

@@ -2,7 +2,6 @@
 // longer held, so that any number of pictures takes the memory of one portion.
 
 import { setImmediate } from 'node:timers/promises';
-import type { RunConfig } from '../config/index.ts';
 import { cat, dispose, type Tensor, tidy } from '../tensor/index.ts';
 import { RaeError } from '../util/errors.ts';
 import { decodeLatents, portionOf } from './batches.ts';
@@ -16,8 +15,6 @@ export interface SamplePicturesOptions extends SamplingOptions {
   num: number;
   /** Pictures held at once, at least; they are the same whatever it is. Default 32. */
   portion?: number | undefined;
-  /** The model's configuration with changes, such as another guidance. */
-  config?: RunConfig | undefined;
 }
 
 export interface SampledPictures {
@@ -35,9 +32,9 @@ export interface SampledPictures {
  * @throws RaeError when a picture holds a number that is none, which would come out as a black pixel
  */
 export async function* samplePictures(
-  { rae, generator, config: own }: LoadedGenerator,
+  { rae, generator, config }: LoadedGenerator,
   labelOf: LabelOf,
-  { portion = 32, config = own, ...options }: SamplePicturesOptions,
+  { portion = 32, ...options }: SamplePicturesOptions,
 ): AsyncGenerator<SampledPictures> {
   const { first = 0, num, precision } = options;
   const enough = portionOf(rae, portion);

@@ -81,13 +81,13 @@ describe('the reverse SDE', () => {
   });
 
   test("the reference's spellings are understood, unknown ones list the known", () => {
-    expect(sdeSamplerNamed('Euler')).toBe(sdeSamplers.euler);
+    expect(sdeSamplerNamed('Euler')).toBe(sdeSamplers.euler_maruyama);
     expect(diffusionFormNamed('SBDM')).toBe('sbdm');
     expect(diffusionFormNamed('inccreasing-decreasing')).toBe('increasing-decreasing');
     expect(() => diffusionFormNamed('sigmoid')).toThrow(
       "expected one of constant, sbdm, sigma, linear, decreasing, increasing-decreasing, received 'sigmoid'",
     );
-    expect(() => sdeSamplerNamed('rk4')).toThrow('expected one of euler, heun');
+    expect(() => sdeSamplerNamed('rk4')).toThrow('expected one of euler_maruyama, stochastic_heun');
   });
 
   test('grids that cannot work are refused', () => {

@@ -56,11 +56,37 @@ export const stochasticHeun: SdeSampler = (velocity, x, times, options = {}) =>
     return noisy.sub(k1.add(k2).mul(dt / 2));
   });
 
-/** By the configuration's sampling_method, in any case (the reference's own default, 'Euler', fails there). */
-export const sdeSamplers = { euler: eulerMaruyama, heun: stochasticHeun } as const satisfies Record<string, SdeSampler>;
+export const sdeSamplers = {
+  euler_maruyama: eulerMaruyama, // 1 evaluation a step
+  stochastic_heun: stochasticHeun, // 2
+} as const satisfies Record<string, SdeSampler>;
+
+export type SdeSamplerName = keyof typeof sdeSamplers;
+
+/** The name of a configuration's sampling_method, in any case: `euler` and `heun` there (the reference's own default, 'Euler', fails in it). */
+export function sdeNameOf(method: string): SdeSamplerName {
+  const key = { euler: 'euler_maruyama', heun: 'stochastic_heun' }[method.toLowerCase()] ?? method.toLowerCase();
+  lookUp('sampling_method of an SDE', sdeSamplers, key);
+  return key as SdeSamplerName;
+}
 
 export function sdeSamplerNamed(name: string): SdeSampler {
-  return lookUp('sampling_method of an SDE', sdeSamplers, name);
+  return sdeSamplers[sdeNameOf(name)];
+}
+
+/** Runs the sampler of this name and counts how often it asked for the velocity, the last step's too. */
+export function sampleSde(
+  name: string,
+  velocity: Velocity,
+  x: Tensor,
+  { times, ...options }: SdeOptions & { readonly times: readonly number[] },
+): { x: Tensor; evaluations: number } {
+  let evaluations = 0;
+  const counted: Velocity = (state, t) => {
+    evaluations++;
+    return velocity(state, t);
+  };
+  return { x: sdeSamplerNamed(name)(counted, x, times, options), evaluations };
 }
 
 /** The form of this name; the reference's 'SBDM' and 'inccreasing-decreasing' are understood. */
