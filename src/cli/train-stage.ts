@@ -110,7 +110,7 @@ function adoptEncoder(config: RunConfig, { out, resume }: TrainOptions): Encoder
 function adoptLpips({ losses }: RunConfig, options: TrainOptions): Lpips | undefined {
   const own = join(options.out, 'lpips.safetensors');
   const from = options.resume && existsSync(own) ? own : losses.lpips_file;
-  if (losses.lpips === 0 || from === undefined) return undefined;
+  if ((losses.lpips === 0 && losses.gram === 0) || from === undefined) return undefined;
   const state = loadSafetensors(adopt(resolveWeights(from, '--lpips'), options, 'lpips.safetensors'));
   try {
     return lpipsFromWeights(state);

@@ -170,8 +170,13 @@ function checkTraining({ training, losses, data, mae, eval: evaluation }: RunCon
       `training.global_batch_size: expected a multiple of grad_accum_steps ${grad_accum_steps}, received ${global_batch_size}.`,
     );
   }
-  if (losses.l1 === 0 && losses.lpips === 0) {
-    problems.push('losses: expected a weight above 0 for l1 or lpips, received 0 for both.');
+  if (losses.l1 === 0 && losses.lpips === 0 && losses.gram === 0) {
+    problems.push('losses: expected a weight above 0 for l1, lpips or gram, received 0 for all.');
+  }
+  if (losses.gram > 0 && losses.lpips_file === undefined) {
+    problems.push(
+      `losses.lpips_file: expected the network's weights for losses.gram ${losses.gram}, received none. Name them with --lpips.`,
+    );
   }
   if (training.keep_best !== undefined && evaluation === undefined) {
     problems.push(

@@ -56,6 +56,8 @@ export const losses = z.strictObject({
   /** Weight of LPIPS; 0 without a weights file. Default: gan.loss.perceptual_weight, else 1. */
   lpips: z.number().min(0).optional(),
   lpips_file: maybe(path),
+  /** Weight of the Gram loss (Scale-RAE: 100), on the network of lpips_file. */
+  gram: z.number().min(0).default(0),
 });
 
 export const gan = z.strictObject({

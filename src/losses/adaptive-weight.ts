@@ -5,7 +5,7 @@
 // (LPIPS, discriminator) are walked once instead of twice. Over micro-batches the gradients at the last layer are summed first, so that
 // lambda is that of the whole batch; the decoder's forward pass is then made anew for each of them instead of keeping every graph.
 
-import { backward, grad, type Tensor, tidy } from '../tensor/index.ts';
+import { backward, grad, recomputing, type Tensor, tidy } from '../tensor/index.ts';
 
 const EPS = 1e-6;
 
@@ -19,6 +19,8 @@ export interface AdversarialBackwardOptions extends AdaptiveWeightOptions {
   layer: Tensor;
   /** Factor of the adversarial loss beside lambda. */
   ganWeight: number;
+  /** Activation checkpointing of what `reconstruct` runs. */
+  recompute?: boolean;
 }
 
 /** lambda from the gradients of the two losses at the last layer. */
@@ -46,11 +48,12 @@ export interface AdversarialParts {
 /** Adds the gradient of mean(reconLoss) + ganWeight * lambda * mean(ganLoss) over all parts to the `.grad` of the decoder; returns lambda. */
 export function adversarialBackward(
   { parts, reconstruct, losses }: AdversarialParts,
-  { layer, ganWeight, maxWeight }: AdversarialBackwardOptions,
+  { layer, ganWeight, maxWeight, recompute = false }: AdversarialBackwardOptions,
 ): number {
-  return tidy(() => {
+  const scope = <T>(enabled: boolean, fn: () => T): T => recomputing({ enabled }, () => tidy(fn));
+  return scope(recompute, () => {
     const all = Array.from({ length: parts }, (_, part) =>
-      tidy(() => {
+      scope(recompute && parts > 1, () => {
         const recon = reconstruct(part);
         const { reconLoss, ganLoss } = losses(recon, part);
         const [byRecon] = grad([reconLoss], [recon]) as [Tensor];

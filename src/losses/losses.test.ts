@@ -6,6 +6,7 @@ import type { Module } from '../nn/index.ts';
 import { backward, Generator, grad, memoryStats, ones, rand, type Tensor, tidy, zeros } from '../tensor/index.ts';
 import { diffAugment, drawDiffAugment, sliceDraws } from './diff-augment.ts';
 import { quantize } from './gan.ts';
+import { gramLoss } from './gram.ts';
 import { lpipsFromWeights } from './lpips-weights.ts';
 import { reconstructionLoss } from './reconstruction.ts';
 
@@ -111,4 +112,15 @@ test('fake pictures are clamped and rounded half to even', () => {
   const levels = quantize(x).add(1).mul(127.5);
   expect(levels.sub(levels.round()).abs().max().item()).toBeLessThan(1e-4);
   expect(quantize(ones([1]).mul(3)).item()).toBe(1);
+});
+
+test('the Gram loss compares which channels fire together, not where', () => {
+  const network = { features: (x: Tensor) => [x] };
+  const x = pictures(1);
+  expect(gramLoss(network, x, x.flip([3])).item()).toBeLessThan(1e-12);
+  const [image, recon] = [ones([1, 2, 2, 2]), zeros([1, 2, 2, 2]).setRequiresGrad()];
+  expect(gramLoss(network, image, recon).item()).toBeCloseTo(4 * 0.5 ** 2, 6); // four entries of 4 / (2 * 4)
+  const moved = x.mul(0.5).detach().setRequiresGrad();
+  const [gradient] = grad([gramLoss(network, x, moved)], [moved]);
+  expect(gradient!.abs().max().item()).toBeGreaterThan(0);
 });

@@ -61,7 +61,7 @@ export class Lpips extends Module {
     return noGrad(() =>
       this.#inPieces(a, b, (x, y) => {
         const [n] = x.dims(4);
-        const features = this.#features(cat([x, y], 0)); // both pictures in one pass
+        const features = this.features(cat([x, y], 0)); // both pictures in one pass
         const parts = features.map((both, i) => {
           const [of, to] = [both.narrow(0, 0, n), negativeUnit(both.narrow(0, n, n))];
           return layerDistance(of, to, this.heads[i]!).distance;
@@ -74,9 +74,9 @@ export class Lpips extends Module {
   /** Distances [B] and their gradient with respect to x [B, 3, H, W], `other` held fixed. */
   #differentiate(x: Tensor, other: Tensor): { value: Tensor; gradient: Tensor } {
     const [value, gradient] = this.#inPieces(x, other, (part, fixed) => {
-      const units = this.#features(fixed).map(negativeUnit);
+      const units = this.features(fixed).map(negativeUnit);
       const leaf = part.setRequiresGrad();
-      const features = enableGrad(() => this.#features(leaf));
+      const features = enableGrad(() => this.features(leaf));
       const layers = features.map((of, i) => layerDistance(of, units[i]!, this.heads[i]!, { gradient: true }));
       const [gradient] = grad(features, [leaf], { gradOutputs: layers.map((layer) => layer.gradient!) });
       return [layers.map((layer) => layer.distance).reduce((sum, d) => sum.add(d)), gradient!];
@@ -84,7 +84,8 @@ export class Lpips extends Module {
     return { value: value!, gradient: gradient! };
   }
 
-  #features(images: Tensor): Tensor[] {
+  /** The activations that are compared, [B, C, h, w] for each layer, of pictures in [-1, 1]; gradients flow. */
+  features(images: Tensor): Tensor[] {
     return tidy(() => this.trunk.forward(images.sub(this.shift).div(this.scale)));
   }
 

@@ -14,7 +14,7 @@ import {
   parameter,
   splitHeads,
 } from '../nn/index.ts';
-import { cat, gelu, type Tensor, tidy, upsampleBilinear2d, zeros } from '../tensor/index.ts';
+import { cat, cut, gelu, recomputed, type Tensor, tidy, upsampleBilinear2d, zeros } from '../tensor/index.ts';
 import { squareSide, unpatchify } from './layers/patches.ts';
 import { sincosTable } from './layers/sincos.ts';
 
@@ -60,8 +60,8 @@ export class Decoder extends Module {
     const [B] = tokens.dims(3);
     const embedded = this.toGrid(this.decoder_embed.forward(tokens)); // [B, N, D]
     const front = this.trainable_cls_token.expand([B, 1, this.options.width]);
-    let x = cat([front, embedded], 1).add(this.decoder_pos_embed); // [B, 1 + N, D]
-    for (const layer of this.decoder_layers) x = tidy(() => layer.forward(x)); // [B, 1 + N, D]
+    let x = cut(cat([front, embedded], 1).add(this.decoder_pos_embed)); // [B, 1 + N, D]
+    for (const layer of this.decoder_layers) x = tidy(() => recomputed([x], (h) => layer.forward(h))); // [B, 1 + N, D]
     return this.decoder_pred.forward(this.decoder_norm.forward(x)).slice(1, 1); // [B, N, p*p*3]
   }
 

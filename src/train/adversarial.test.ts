@@ -108,14 +108,18 @@ test("the discriminator's schedule counts its own updates", () => {
   expect(rates).toEqual([0.25, 0.5, 0.75, 1, 1].map((x) => expect.closeTo(x * 2e-4, 10)));
 });
 
-test('latent noise by the loop is that of the model in training mode', () => {
-  const { rae } = setUp();
-  const byModel = rae.train().encode(pictures, { generator: new Generator(7) });
-  const clean = rae.eval().encode(pictures);
-  const noise = drawLatentNoise(rae, 8, new Generator(7));
-  expect(addLatentNoise(clean, noise, 0).toNumbers()).toEqual(byModel.toNumbers());
-  expect(addLatentNoise(clean.narrow(0, 6, 2), noise, 6).toNumbers()).toEqual(byModel.narrow(0, 6, 2).toNumbers());
-});
+test.each(['uniform', 'half-normal'] as const)(
+  '%s latent noise by the loop is that of the model in training mode',
+  (noise_kind) => {
+    const built = setUp().rae;
+    const rae = new Rae({ ...built, encoderInputSize: 32, noiseTau: 0.5, noise: noise_kind });
+    const byModel = rae.train().encode(pictures, { generator: new Generator(7) });
+    const clean = rae.eval().encode(pictures);
+    const noise = drawLatentNoise(rae, 8, new Generator(7));
+    expect(addLatentNoise(clean, noise, 0).toNumbers()).toEqual(byModel.toNumbers());
+    expect(addLatentNoise(clean.narrow(0, 6, 2), noise, 6).toNumbers()).toEqual(byModel.narrow(0, 6, 2).toNumbers());
+  },
+);
 
 test('starts are epochs with fractions, or steps', () => {
   const starts = (loss: Record<string, number>) => startsOf(configWith(loss), schedule);
@@ -145,5 +149,7 @@ test('a trunk that is missing or does not fit is refused before anything is trai
   expect(() => open({}, undefined)).toThrow(/--disc: expected the trunk's weights/);
   expect(() => open({ key_depths: [2, 5] }, trunk)).toThrow(/key_depths: expected blocks of the trunk, 0 to 3/);
   expect(() => open({ resize: false }, trunk, { image_size: 36 })).toThrow(/resize: expected true, or pictures/);
+  const narrow = new Encoder({ family: 'vit', vit: { ...vit, width: 24 }, mean: [0, 0, 0], std: [1, 1, 1] });
+  expect(() => open({ norm_type: 'gn' }, narrow)).toThrow(/norm_type: expected bn, or gn over a trunk whose width/);
   expect(open({}, trunk).disc.keyDepths).toEqual([0, 1, 2, 3]);
 });

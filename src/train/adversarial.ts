@@ -15,6 +15,8 @@ export interface Batching {
   batch: number;
   micro: number;
   bf16: boolean;
+  /** Activation checkpointing of the decoder. */
+  recompute?: boolean;
 }
 
 export interface GeneratorParts {
@@ -36,7 +38,7 @@ export function generatorGradients(
     generator,
   }: Pick<Adversary, 'disc' | 'augment' | 'weight' | 'maxWeight' | 'generator'>,
   { layer, reconstruct, reconstructionLoss }: GeneratorParts,
-  { batch, micro, bf16 }: Batching,
+  { batch, micro, bf16, recompute = false }: Batching,
   draws: DiffAugmentDraws = drawDiffAugment(batch, { ...augment, generator }),
 ): { gan: number; lambda: number } {
   let gan = 0;
@@ -52,7 +54,7 @@ export function generatorGradients(
         return { reconLoss: reconstructionLoss(recon, part * micro), ganLoss };
       },
     },
-    { layer, ganWeight: weight, maxWeight },
+    { layer, ganWeight: weight, maxWeight, recompute },
   );
   return { gan, lambda };
 }

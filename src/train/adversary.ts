@@ -70,6 +70,10 @@ export function openAdversary(
     const what = `blocks of the trunk, 0 to ${depth - 1}`;
     throw new ConfigError(expected('gan.disc.arch.key_depths', what, keyDepths, 'Leave them out for its quarters.'));
   }
+  if (arch.norm_type === 'gn' && trunk.vit.options.width % 32 !== 0) {
+    const what = `bn, or gn over a trunk whose width is a multiple of its 32 groups`;
+    throw new ConfigError(expected('gan.disc.arch.norm_type', what, `gn over ${trunk.vit.options.width} channels`));
+  }
   const seed = config.training.global_seed;
   const disc = new Discriminator({
     trunk: trunk.vit,

@@ -10,7 +10,7 @@ import type { Lpips } from '../losses/lpips.ts';
 import { reconstructionLoss } from '../losses/reconstruction.ts';
 import type { Rae } from '../models/rae.ts';
 import { AdamW, adamWOptions, Ema } from '../optim/index.ts';
-import { autocast, backward, cat, Generator, noGrad, type Tensor, tidy } from '../tensor/index.ts';
+import { autocast, backward, cat, Generator, noGrad, recomputing, type Tensor, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { type Batching, generatorGradients, updateDiscriminator } from './adversarial.ts';
@@ -55,7 +55,9 @@ export async function trainRae({
   const ema = new Ema(rae.decoder, { decay: emaDecay(config) });
   const generator = new Generator(training.global_seed);
   const schedule = scheduleOf(config, loader.size);
-  const batching: Batching = { batch: B, micro: microBatches(config), bf16: training.precision === 'bf16' };
+  const weights = { l1Weight: losses.l1, perceptualWeight: losses.lpips, gramWeight: losses.gram };
+  const recompute = training.activation_checkpointing;
+  const batching: Batching = { batch: B, micro: microBatches(config), bf16: training.precision === 'bf16', recompute };
 
   // ── discriminator ─────────────────────────────────────
   const starts = startsOf(config, schedule);
@@ -105,16 +107,23 @@ export async function trainRae({
     const latents = (at: number) => kept[at / micro] ?? encode(at);
 
     // Generator.
-    const sums = { 'loss/total': 0, 'loss/recon': 0, 'loss/lpips': 0 };
+    const sums: Figures = {
+      'loss/total': 0,
+      'loss/recon': 0,
+      'loss/lpips': 0,
+      ...(losses.gram > 0 && { 'loss/gram': 0 }),
+    };
+    const tally = (name: string, part: Tensor | undefined) => {
+      if (part) sums[name] = (sums[name] ?? 0) + (part.item() * micro) / B;
+    };
     const reconstruct = (at: number) => inPrecision(() => rae.decode(addLatentNoise(latents(at), noise, at)));
     const lossOf = (recon: Tensor, at: number) => {
       const perceptual = step >= starts.lpips ? lpips : undefined;
-      const loss = inPrecision(() =>
-        reconstructionLoss(recon, real(at), { lpips: perceptual, perceptualWeight: losses.lpips, l1Weight: losses.l1 }),
-      );
-      sums['loss/total'] += (loss.total.item() * micro) / B;
-      sums['loss/recon'] += (loss.l1.item() * micro) / B;
-      sums['loss/lpips'] += ((loss.lpips?.item() ?? 0) * micro) / B;
+      const loss = inPrecision(() => reconstructionLoss(recon, real(at), { lpips: perceptual, ...weights }));
+      tally('loss/total', loss.total);
+      tally('loss/recon', loss.l1);
+      tally('loss/lpips', loss.lpips);
+      tally('loss/gram', loss.gram);
       return loss.total;
     };
     const game: Figures = {};
@@ -123,18 +132,20 @@ export async function trainRae({
       const { gan, lambda } = generatorGradients(adversary, of, batching);
       game['loss/gan'] = gan;
       game['disc/weight'] = lambda;
-      sums['loss/total'] += adversary.weight * lambda * gan;
+      sums['loss/total']! += adversary.weight * lambda * gan;
     } else {
       for (let at = 0; at < B; at += micro) {
-        tidy(() => {
-          const total = lossOf(reconstruct(at), at);
-          backward(micro === B ? total : total.mul(micro / B));
-        });
+        recomputing({ enabled: recompute }, () =>
+          tidy(() => {
+            const total = lossOf(reconstruct(at), at);
+            backward(micro === B ? total : total.mul(micro / B));
+          }),
+        );
       }
     }
     const clip = training.clip_grad;
     const terms = { ...sums, ...game };
-    const norm = applyUpdate({ params, optimizer, ema, step, lr, clip, loss: sums['loss/total'], terms });
+    const norm = applyUpdate({ params, optimizer, ema, step, lr, clip, loss: sums['loss/total']!, terms });
     const rates: Figures = { 'lr/generator': lr };
 
     // Discriminator: reconstructions by the updated decoder, without latent noise.
