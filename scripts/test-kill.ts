@@ -12,7 +12,7 @@ const { values } = parseArgs({
   options: {
     times: { type: 'string', default: '50' },
     seed: { type: 'string', default: '0' },
-    stages: { type: 'string', default: 'rae,adversarial,accumulated,dit,sample' },
+    stages: { type: 'string', default: 'rae,adversarial,accumulated,dit,cached,sample' },
   },
 });
 const [times, seed] = [Number(values.times), Number(values.seed)];
@@ -22,7 +22,15 @@ if (!Number.isInteger(times) || times < 1 || !Number.isInteger(seed)) {
     `test:kill: expected whole numbers for --times and --seed, received ${values.times} and ${values.seed}.`,
   );
 }
-const known: readonly (Stage | 'sample')[] = ['encoder', 'rae', 'adversarial', 'accumulated', 'dit', 'sample'];
+const known: readonly (Stage | 'sample')[] = [
+  'encoder',
+  'rae',
+  'adversarial',
+  'accumulated',
+  'dit',
+  'cached',
+  'sample',
+];
 const unknown = values.stages.split(',').find((name) => !known.some((stage) => stage === name));
 if (unknown !== undefined)
   throw new Error(`test:kill: expected some of ${known.join(',')} for --stages, received ${unknown}.`);

@@ -2,18 +2,16 @@
 // --momentum repeats the reference's running average, whose result depends on batch size and order.
 
 import type { Command } from 'commander';
-import type { RunConfig } from '../config/index.ts';
-import { admCrop, openSource, type PictureSource, syntheticSource } from '../data/index.ts';
 import { checkEnding } from '../inference/latent-file.ts';
 import { loadModel } from '../inference/load-model.ts';
 import { saveNpz } from '../io/npz.ts';
 import { saveSafetensors } from '../io/safetensors.ts';
 import { dispose, type Tensor, tidy } from '../tensor/index.ts';
 import { latentStatistics } from '../train/latent-statistics.ts';
-import { ConfigError } from '../util/errors.ts';
 import { count, duration, figure } from '../util/format.ts';
 import { log } from '../util/log.ts';
 import { beginVerb, stopIfInterrupted, threadsOption } from './model-options.ts';
+import { modelPictures } from './model-pictures.ts';
 import { integerOption, numberOption, printResult, type VerbOptions, verb } from './shared.ts';
 
 interface StatsOptions extends VerbOptions {
@@ -50,7 +48,8 @@ async function run(options: StatsOptions): Promise<void> {
   beginVerb(options);
   const { rae, side, config } = loadModel(options.rae, { need: 'encoder', flag: '--rae' });
   rae.setStatistics(); // the moments of raw latents
-  const source = await openData(options, config, side);
+  // mirrored by chance for --momentum, as in the reference
+  const source = await modelPictures(config, { data: options.data, flag: '--data', side, flip: momentum ?? false });
   const started = performance.now();
   const moments = await latentStatistics(rae, source, {
     momentum: momentum ? { weight: options.momentumWeight, batch: options.batch, seed: options.seed } : undefined,
@@ -78,22 +77,6 @@ async function run(options: StatsOptions): Promise<void> {
     `${out}: mean and var [${rae.latentShape.join(', ')}] of ${count(source.size)} pictures in ${duration(seconds)}; ` +
     `the variance is ${figure(summary.meanVariance)} on average`;
   printResult(options, { ...result, seconds }, text);
-}
-
-/** The pictures as stage 2 sees them: centre crops, mirrored by chance for --momentum as in the reference. */
-async function openData(
-  { data, momentum }: StatsOptions,
-  config: RunConfig | undefined,
-  side: number,
-): Promise<PictureSource> {
-  const flip = momentum ?? false;
-  const { path, synthetic, exif = true } = config?.data ?? {};
-  if (data === undefined && path === undefined && synthetic !== undefined) {
-    return syntheticSource({ seed: synthetic.seed, size: synthetic.train_size, side, flip });
-  }
-  const folder = data ?? path;
-  if (folder === undefined) throw new ConfigError('--data: expected a folder of pictures, received none.');
-  return openSource(folder, { transform: admCrop(side, { flip }), exif, cacheBytes: 0 });
 }
 
 function save(out: string, mean: Tensor, variance: Tensor, metadata: Record<string, string>): void {

@@ -20,6 +20,9 @@ export interface TrainOptions extends VerbOptions {
   recipe?: string;
   data?: string;
   evalData?: string;
+  /** A cache of latents, for stage 2. */
+  latents?: string;
+  evalLatents?: string;
   out: string;
   resume?: boolean;
   set?: string[];
@@ -40,7 +43,7 @@ type Stage = 'encoder' | 'rae' | 'dit';
 
 /** What --resume may still change: how often things are written, not what is computed. */
 const HARMLESS =
-  /^(training\.(log_interval|sample_every|checkpoint_interval|checkpoint_every|keep_checkpoints|num_workers|activation_checkpointing)|eval\..*|data\.(path|eval_path))$/;
+  /^(training\.(log_interval|sample_every|checkpoint_interval|checkpoint_every|keep_checkpoints|num_workers|activation_checkpointing)|eval\..*|data\.(path|eval_path|latents|eval_latents))$/;
 
 export function command(): Command {
   const train = new Command('train').description(
@@ -76,7 +79,9 @@ export function command(): Command {
       'rae train dit --rae runs/rae --data photos --out runs/dit',
     )
       .option('--rae <path>', "the trained RAE: a run of 'train rae', or 'embedded'")
-      .option('--stats <file>', 'statistics of the latents (default: computed first, exactly)'),
+      .option('--stats <file>', 'statistics of the latents (default: computed first, exactly)')
+      .option('--latents <folder>', 'latents of `rae encode --cache` instead of --data: nothing is encoded')
+      .option('--eval-latents <folder>', 'held-out ones'),
   );
   return train;
 }
@@ -117,7 +122,7 @@ async function run(name: Stage, options: TrainOptions): Promise<void> {
 /** Flags that a resumed run takes from its own configuration and folder. */
 const FIXED = ['config', 'recipe', 'encoder', 'rae', 'stats', 'lpips', 'disc', 'precision', 'seed'] as const;
 
-function resumedConfig({ out, set = [], data, evalData, ...options }: TrainOptions): RunConfig {
+function resumedConfig({ out, set = [], data, evalData, latents, evalLatents, ...options }: TrainOptions): RunConfig {
   const path = join(out, 'config.yaml');
   if (!existsSync(path))
     throw new ConfigError(
@@ -137,10 +142,10 @@ function resumedConfig({ out, set = [], data, evalData, ...options }: TrainOptio
       );
     }
   }
-  const moved = [
-    ...(data === undefined ? [] : [`data.path=${JSON.stringify(data)}`]),
-    ...(evalData === undefined ? [] : [`data.eval_path=${JSON.stringify(evalData)}`]),
-  ];
+  const places = { path: data, eval_path: evalData, latents, eval_latents: evalLatents };
+  const moved = Object.entries(places).flatMap(([key, value]) =>
+    value === undefined ? [] : [`data.${key}=${JSON.stringify(value)}`],
+  );
   return resolveUnknown(applyOverrides(readConfigFile(path), [...moved, ...set]), { name: path });
 }
 
@@ -153,6 +158,8 @@ function freshConfig(name: Stage, options: TrainOptions): RunConfig {
   const flags: [string, string | number | undefined][] = [
     ['data.path', options.data],
     ['data.eval_path', options.evalData],
+    ['data.latents', options.latents],
+    ['data.eval_latents', options.evalLatents],
     ['training.precision', options.precision],
     ['training.global_seed', options.seed],
     ['stage_1.params.encoder_config_path', options.encoder],
@@ -161,9 +168,10 @@ function freshConfig(name: Stage, options: TrainOptions): RunConfig {
     ['stage_1.params.normalization_stat_path', options.stats],
   ];
   const given = flags.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${JSON.stringify(value)}`]));
-  const input = applyOverrides(withAdversary(base, options), [...given, ...(options.set ?? [])]);
+  const input = applyOverrides(withLatents(withAdversary(base, options), options), [...given, ...(options.set ?? [])]);
   const config = resolveUnknown(input, { name: options.config ?? `recipe ${options.recipe ?? `photos-${name}`}` });
-  if (config.data.path === undefined && config.data.synthetic === undefined) {
+  const { path, synthetic, latents } = config.data;
+  if (path === undefined && synthetic === undefined && latents === undefined) {
     throw new ConfigError(
       expected('--data', 'a folder of pictures', 'none', 'Name one, or take an embedded-* recipe.'),
     );
@@ -178,6 +186,13 @@ function checkStage(name: Stage, { mae, stage_2 }: RunConfig): void {
   throw new ConfigError(
     `train ${name}: expected a configuration for this stage, received one for 'train ${other}'. See \`rae recipes\`.`,
   );
+}
+
+/** With --latents, which take the place of the pictures that the configuration names. */
+function withLatents(input: Record<string, unknown>, { latents }: TrainOptions): Record<string, unknown> {
+  if (latents === undefined) return input;
+  const { path: _, eval_path: __, synthetic: ___, ...data } = (input.data ?? {}) as Record<string, unknown>;
+  return { ...input, data };
 }
 
 /** With --disc and no section gan, the paper's, for the run's length; starts that --set gives in epochs take the place of its steps. */

@@ -70,6 +70,8 @@ export function checkFiles(
     ['gan.disc.arch.dino_ckpt_path', trunk === 'encoder' ? undefined : trunk],
     ['data.path', config.data.path],
     ['data.eval_path', config.data.eval_path],
+    ['data.latents', config.data.latents],
+    ['data.eval_latents', config.data.eval_latents],
   ];
   return named.flatMap(([key, name]) =>
     name === undefined || isPublished(name) || existsSync(resolve(root, name))
@@ -162,7 +164,8 @@ function checkSampling({ sampler, guidance }: RunConfig): string[] {
   return problems;
 }
 
-function checkTraining({ training, losses, data, mae, eval: evaluation }: RunConfig): string[] {
+function checkTraining(config: RunConfig): string[] {
+  const { training, losses, data, mae, eval: evaluation } = config;
   const problems: string[] = [];
   const { global_batch_size, grad_accum_steps } = training;
   if (global_batch_size % grad_accum_steps !== 0) {
@@ -183,9 +186,11 @@ function checkTraining({ training, losses, data, mae, eval: evaluation }: RunCon
       `training.keep_best: expected a section eval with the interval of evaluations, received '${training.keep_best}' without one.`,
     );
   }
-  if (data.path !== undefined && data.synthetic !== undefined) {
-    problems.push('data: expected either path or synthetic, received both. Remove one.');
+  const from = (['path', 'synthetic', 'latents'] as const).filter((key) => data[key] !== undefined);
+  if (from.length > 1) {
+    problems.push(`data: expected one of path, synthetic and latents, received ${from.join(' and ')}. Keep one.`);
   }
+  problems.push(...checkLatents(config));
   if (mae !== undefined && grad_accum_steps !== 1) {
     problems.push(
       `training.grad_accum_steps: expected 1 for an encoder, whose steps are not split, received ${grad_accum_steps}.`,
@@ -213,6 +218,23 @@ function checkTraining({ training, losses, data, mae, eval: evaluation }: RunCon
     );
   }
   return problems;
+}
+
+/** What latents from a cache ask for, which were encoded from centre crops, for stage 2. */
+function checkLatents({ data, stage_2 }: RunConfig): string[] {
+  if (data.latents === undefined) {
+    if (data.eval_latents === undefined) return [];
+    return ['data.eval_latents: expected data.latents beside it, received it alone.'];
+  }
+  return [
+    ...(stage_2 === undefined
+      ? ['data.latents: expected a section stage_2, which alone trains on latents, received none.']
+      : []),
+    ...(data.crop === 'random' ? ["data.crop: expected 'center' with data.latents, received 'random'."] : []),
+    ...(data.eval_path === undefined
+      ? []
+      : ['data.eval_path: expected data.eval_latents beside data.latents, received pictures.']),
+  ];
 }
 
 /** Keys of the reference's files that are set and have no effect here, each with what to do instead. */

@@ -58,10 +58,12 @@ export const evaluation = z.strictObject({
   metrics: z.array(z.enum(['psnr', 'ssim', 'lpips', 'rfid', 'fid'])).default([]),
 });
 
-/** Pictures (ours: flags of the scripts in the reference). Either `path` or `synthetic`. */
+/** Pictures (ours: flags of the scripts in the reference). One of `path`, `synthetic` and `latents`. */
 export const data = z.strictObject({
   path: maybe(path),
   eval_path: maybe(path),
+  latents: maybe(path), // ours: a cache of `rae encode --cache`, for stage 2
+  eval_latents: maybe(path),
   image_size: count.default(256),
   /** random: resize the short side to floor(1.5 * size) (384 for 256), crop anywhere; center: ADM centre crop. */
   crop: z.enum(['random', 'center']).optional(), // default: random for stage 1 and encoders, center for stage 2

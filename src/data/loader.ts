@@ -67,10 +67,8 @@ export class Loader {
 
   /** Goes to a saved position; what was prepared is dropped. ArgumentError for anything but a state. */
   restore(state: unknown): void {
-    const { epoch, samplesConsumed, pictures } = checkState(state);
-    if (pictures !== this.size) {
-      log.warn(`${this.source.name} has ${this.size} pictures, it had ${pictures}: the order differs from here on.`);
-    }
+    const { epoch, samplesConsumed, pictures } = checkLoaderState(state);
+    warnOfOtherSize(this.source.name, this.size, pictures);
     this.#queue = [];
     this.#consumed = { epoch, samplesConsumed };
     this.#sampler = new Sampler({ ...this.#options, size: this.size }, this.#consumed);
@@ -107,7 +105,13 @@ export async function* inOrder(
   }
 }
 
-function checkState(state: unknown): LoaderState {
+/** Says so when a set is not as large as when the position was saved. */
+export function warnOfOtherSize(name: string, size: number, then: number): void {
+  if (size !== then) log.warn(`${name} has ${size} pictures, it had ${then}: the order differs from here on.`);
+}
+
+/** A saved position. ArgumentError for anything else. */
+export function checkLoaderState(state: unknown): LoaderState {
   const { epoch, samplesConsumed, pictures } = (state ?? {}) as Partial<LoaderState>;
   const whole = [epoch, samplesConsumed, pictures].every((value) => Number.isSafeInteger(value) && value! >= 0);
   if (!whole) {

@@ -32,6 +32,8 @@ export interface LoadedModel {
   side: number;
   /** Whether latents are normalised by statistics. */
   normalized: boolean;
+  /** The file of those statistics. */
+  stats?: string | undefined;
   classes: string[] | undefined;
   step: number | undefined;
 }
@@ -68,6 +70,7 @@ export function loadModel(path: string, options: LoadModelOptions): LoadedModel 
     rae,
     side: rae.latentSide * rae.decoder.options.patch,
     normalized: parts.stats !== undefined,
+    stats: parts.stats,
     classes: parts.classes,
     step: parts.step,
   };
@@ -116,7 +119,7 @@ function forEncoding(parts: ModelParts, encoder: Encoder): Omit<LoadedModel, 'na
   const { encoder_input_size, decoder_patch_size, reshape_to_2d, eps } = raeConfig.stage_1.params;
   const rae = withoutDecoder(encoder, { encoderInputSize: encoder_input_size, reshapeTo2d: reshape_to_2d, eps });
   if (stats !== undefined) loadStatistics(rae, stats);
-  return { rae, side: rae.latentSide * decoder_patch_size, normalized: stats !== undefined, classes, step };
+  return { rae, side: rae.latentSide * decoder_patch_size, normalized: stats !== undefined, stats, classes, step };
 }
 
 /** An encoder at the size it was trained at. */

@@ -52,13 +52,17 @@ export function saveSafetensors(
   tensors: ReadonlyMap<string, TensorBytes>,
   metadata?: Readonly<Record<string, string>>,
 ): void {
-  const { header, order } = safetensorsLayout(tensors, metadata);
-  writeFileAtomic(path, pieces());
+  writeFileAtomic(path, safetensorsPieces(tensors, metadata));
+}
 
-  function* pieces(): Generator<Uint8Array> {
-    yield header;
-    for (const key of order) yield tensors.get(key)!.toBytes(); // one tensor in memory at a time
-  }
+/** The bytes of such a file, one tensor in memory at a time. */
+export function* safetensorsPieces(
+  tensors: ReadonlyMap<string, TensorBytes>,
+  metadata?: Readonly<Record<string, string>>,
+): Generator<Uint8Array> {
+  const { header, order } = safetensorsLayout(tensors, metadata);
+  yield header;
+  for (const key of order) yield tensors.get(key)!.toBytes();
 }
 
 /** Every tensor as bytes, for dtypes that the tensor library lacks too. */

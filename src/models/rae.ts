@@ -165,7 +165,8 @@ export class Rae extends Module {
     throw new ArgumentError(`Rae: expected a noise of 'uniform' or 'half-normal', received '${this.noise}'.`);
   }
 
-  private normalize(z: Tensor): Tensor {
+  /** Raw latents as the statistics make them; without statistics as they are. */
+  normalize(z: Tensor): Tensor {
     const centred = this.latentMean ? z.sub(this.latentMean) : z;
     return this.latentStd ? centred.div(this.latentStd) : centred;
   }

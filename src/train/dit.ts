@@ -1,8 +1,7 @@
 // Stage 2: trains a diffusion transformer on the latents of a frozen RAE by flow matching (spec 8, 10, 12).
-// Latents are encoded online; noise, times and dropped labels are drawn for the whole batch and sliced.
+// Latents are encoded as it goes, or come from a cache; noise, times and dropped labels are drawn for the whole batch and sliced.
 
 import type { RunConfig } from '../config/index.ts';
-import type { Batch, Loader, PictureSource } from '../data/index.ts';
 import {
   drawNoise,
   flowMatchingLoss,
@@ -13,7 +12,6 @@ import {
 } from '../diffusion/index.ts';
 import { generateLatents, guidanceOf, type SamplingOptions, samplerOf, shiftOf } from '../inference/generate.ts';
 import { chooseLabels } from '../inference/labels.ts';
-import { toPixels } from '../inference/pixels.ts';
 import { encodeGrid } from '../io/grid.ts';
 import type { Rae } from '../models/rae.ts';
 import type { Stage2Model } from '../models/stage2.ts';
@@ -32,23 +30,25 @@ import {
 import { afterwards } from '../util/afterwards.ts';
 import { heldOutLoss } from './evaluate.ts';
 import { stopWhenInterrupted } from './interruption.ts';
+import type { LatentBatch, LatentBatches, LatentSet } from './latents.ts';
 import { emaDecay, microBatches, scheduleOf } from './schedule.ts';
 import { openSession, type RunOptions, type StepFigures } from './session.ts';
 import { applyUpdate } from './update.ts';
 
 export interface DitTraining extends RunOptions {
-  /** In evaluation mode, with its statistics. */
+  /** In evaluation mode, with its statistics; decodes the grids. Its encoder is not used here. */
   rae: Rae;
   model: Stage2Model;
-  loader: Loader;
-  heldOut: PictureSource;
+  /** Trained on. */
+  batches: LatentBatches;
+  heldOut: LatentSet;
 }
 
 const GRID_COLUMNS = 10;
 
 /** Trains until the configuration's end, `stopAt`, or a signal (InterruptedError, after saving). */
-export async function trainDit({ config, rae, model, loader, heldOut, log, ...run }: DitTraining): Promise<void> {
-  const { training, data, misc } = config;
+export async function trainDit({ config, rae, model, batches, heldOut, log, ...run }: DitTraining): Promise<void> {
+  const { training, misc } = config;
   const { path_type, prediction, loss_weight, time_dist_type, train_eps } = config.transport.params;
   const path = pathNamed(path_type);
   const transport = { path, prediction, ...(loss_weight && { weight: loss_weight }) };
@@ -64,7 +64,7 @@ export async function trainDit({ config, rae, model, loader, heldOut, log, ...ru
   const optimizer = new AdamW(params, adamWOptions(training));
   const ema = new Ema(model, { decay: emaDecay(config) });
   const generator = new Generator(training.global_seed);
-  const schedule = scheduleOf(config, loader.size);
+  const schedule = scheduleOf(config, batches.size);
   const micro = microBatches(config);
   const dropout = model.nullLabel === undefined ? 0 : (config.stage_2?.params.class_dropout_prob ?? 0);
 
@@ -79,7 +79,7 @@ export async function trainDit({ config, rae, model, loader, heldOut, log, ...ru
     ...run,
     config,
     schedule,
-    loader,
+    loader: batches,
     log,
     batch: training.global_batch_size,
     headline: 'train/loss',
@@ -90,14 +90,14 @@ export async function trainDit({ config, rae, model, loader, heldOut, log, ...ru
     },
     evaluates: ['eval_ema/loss'],
     evaluate: async () => ({
-      'eval_ema/loss': await evaluating(() => heldOutLoss({ config, rae, model, heldOut, transport, times })),
+      'eval_ema/loss': await evaluating(() => heldOutLoss({ config, model, heldOut, transport, times })),
     }),
   });
 
   // ── step ──────────────────────────────────────────────
-  function trainStep({ images, labels }: Batch, step: number, lr: number): StepFigures {
+  function trainStep({ labels, ...batch }: LatentBatch, step: number, lr: number): StepFigures {
     const B = labels.length;
-    const latents = rae.encode(toPixels(images, [B, data.image_size, data.image_size])); // [B, C, h, w]
+    const latents = batch.latents(); // [B, C, h, w]
     const y = misc.num_classes > 0 ? tensor(labels, { dtype: 'i64' }) : undefined; // [B]
     const noise = drawNoise(latents, generator);
     const t = sampleTimes(B, { ...times, generator });
@@ -129,7 +129,7 @@ export async function trainDit({ config, rae, model, loader, heldOut, log, ...ru
   // ── loop ──────────────────────────────────────────────
   try {
     while (session.goesOn()) {
-      const batch = await loader.next();
+      const batch = await batches.next();
       const { step } = session.state;
       await session.afterStep(tidy(() => trainStep(batch, step, schedule.lr(step))));
     }

@@ -10,6 +10,7 @@ import type { Stage2Model } from '../models/stage2.ts';
 import { Generator, noGrad, type Tensor, tensor, tidy } from '../tensor/index.ts';
 import { DataError } from '../util/errors.ts';
 import { stopWhenInterrupted } from './interruption.ts';
+import { type LatentSet, latentsInOrder } from './latents.ts';
 import { type Figures, ReconstructionFigures } from './reconstruction-figures.ts';
 
 /** Pictures that a network sees at once while evaluating: fixed, since kernels round differently for other sizes. */
@@ -63,27 +64,25 @@ export async function evaluateReconstruction(rae: Rae, source: PictureSource, lp
 
 export interface HeldOutLoss {
   config: RunConfig;
-  rae: Rae;
   model: Stage2Model;
-  heldOut: PictureSource;
+  heldOut: LatentSet;
   transport: FlowMatchingOptions;
   times: TimeOptions;
 }
 
-/** The flow-matching loss on held-out pictures, with noise and times that are the same at every call. */
-export async function heldOutLoss({ config, rae, model, heldOut, transport, times }: HeldOutLoss): Promise<number> {
+/** The flow-matching loss on held-out latents, with noise and times that are the same at every call. */
+export async function heldOutLoss({ config, model, heldOut, transport, times }: HeldOutLoss): Promise<number> {
   const generator = new Generator(0);
   let sum = 0;
   let count = 0;
-  for await (const { images, labels } of inOrder(heldOut, { batch: BATCH })) {
+  for await (const { labels, latents } of latentsInOrder(heldOut, BATCH)) {
     stopWhenInterrupted();
     const n = labels.length;
     sum += noGrad(() =>
       tidy(() => {
-        const latents = rae.encode(toPixels(images, [n, heldOut.side, heldOut.side]));
         const y = config.misc.num_classes > 0 ? tensor(labels, { dtype: 'i64' }) : undefined;
         const t = sampleTimes(n, { ...times, generator });
-        return flowMatchingLoss((xt, time) => model.forward(xt, time, y), latents, { ...transport, t, generator })
+        return flowMatchingLoss((xt, time) => model.forward(xt, time, y), latents(), { ...transport, t, generator })
           .loss.sum()
           .item();
       }),

@@ -2,7 +2,7 @@
 // Exact by default: float64, in fixed blocks merged in the order of the pictures, so that the result does not depend on a batch size.
 // `momentum` repeats the reference's running average over shuffled, randomly mirrored batches, which does.
 
-import { inOrder, Loader, type PictureSource } from '../data/index.ts';
+import { inOrder, type LatentCache, Loader, type PictureSource } from '../data/index.ts';
 import { toPixels } from '../inference/pixels.ts';
 import { LatentStatistics, type MeanAndVariance, MomentumStatistics } from '../metrics/statistics.ts';
 import type { Rae } from '../models/rae.ts';
@@ -40,13 +40,32 @@ export async function latentStatistics(
     } else {
       for await (const { images, labels } of inOrder(source, { batch: BATCH })) take(images, labels.length);
     }
-    return tidy(() => {
-      const { mean, variance } = accumulator.result();
-      return { mean: mean.to('f32'), variance: variance.to('f32') };
-    });
+    return float32Moments(accumulator);
   } finally {
     accumulator.dispose();
   }
+}
+
+/** The same exact moments of latents that are cached, mirrored ones left out. The caller owns them. */
+export function cachedStatistics(cache: LatentCache): MeanAndVariance {
+  const accumulator = new LatentStatistics();
+  try {
+    for (let from = 0; from < cache.size; from += BATCH) {
+      const some = Array.from({ length: Math.min(BATCH, cache.size - from) }, (_, i) => from + i);
+      const present = some.filter((index) => cache.label(index) !== undefined);
+      if (present.length > 0) tidy(() => accumulator.add(cache.read(present)));
+    }
+    return float32Moments(accumulator);
+  } finally {
+    accumulator.dispose();
+  }
+}
+
+function float32Moments(accumulator: LatentStatistics | MomentumStatistics): MeanAndVariance {
+  return tidy(() => {
+    const { mean, variance } = accumulator.result();
+    return { mean: mean.to('f32'), variance: variance.to('f32') };
+  });
 }
 
 /** Latents of one batch, padded to the fixed size. */

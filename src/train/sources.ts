@@ -39,11 +39,16 @@ export async function openPictures({ data }: RunConfig): Promise<Pictures> {
   const centred = (folder: string) => openSource(folder, { transform: admCrop(image_size), exif });
   const train = await openSource(path, { transform, exif });
   if (eval_path !== undefined) return { train, heldOut: await centred(eval_path) };
-  const held = spreadIndices(train.size, Math.min(256, Math.max(1, Math.floor(train.size * HELD_OUT))));
-  const away = new Set(held);
-  const rest = Array.from({ length: train.size }, (_, i) => i).filter((i) => !away.has(i));
+  const { held, rest } = splitIndices(train.size);
   if (rest.length === 0) return { train, heldOut: await centred(path) };
   return { train: subset(train, rest), heldOut: subset(await centred(path), held) };
+}
+
+/** Which of `size` pictures are kept back from training, spread over all classes, and which are trained on. */
+export function splitIndices(size: number): { held: number[]; rest: number[] } {
+  const held = spreadIndices(size, Math.min(256, Math.max(1, Math.floor(size * HELD_OUT))));
+  const away = new Set(held);
+  return { held, rest: Array.from({ length: size }, (_, i) => i).filter((i) => !away.has(i)) };
 }
 
 /**
@@ -51,13 +56,17 @@ export async function openPictures({ data }: RunConfig): Promise<Pictures> {
  * numbers. A single class stands for everything. ConfigError names a class that is not among them.
  */
 export function labelledAs(classes: readonly string[], source: PictureSource): PictureSource {
-  const labels = source.classes.map((name) => (classes.length === 1 ? 0 : classes.indexOf(name)));
-  const unknown = source.classes.filter((_, own) => labels[own] === -1);
-  if (unknown.length > 0) {
-    const what = `sub-folders named as the classes of the training pictures (${classes.slice(0, 10).join(', ')})`;
-    throw new ConfigError(expected('data.eval_path', what, unknown));
-  }
+  const labels = labelsAmong(classes, source.classes, 'data.eval_path');
   return { ...source, classes, label: (index) => labels[source.label(index)]! };
+}
+
+/** For each of `own` classes its label among `classes`. ConfigError as labelledAs. */
+export function labelsAmong(classes: readonly string[], own: readonly string[], where: string): number[] {
+  const labels = own.map((name) => (classes.length === 1 ? 0 : classes.indexOf(name)));
+  const unknown = own.filter((_, label) => labels[label] === -1);
+  if (unknown.length === 0) return labels;
+  const what = `sub-folders named as the classes of the training pictures (${classes.slice(0, 10).join(', ')})`;
+  throw new ConfigError(expected(where, what, unknown));
 }
 
 /** Shuffled batches of the training pictures, prepared ahead. */

@@ -13,7 +13,7 @@ export {
 } from './diffusers.ts';
 export { type EncoderHints, encoderFromState, loadEncoderState } from './encoder-state.ts';
 export { type KeyTable, stripWrappers, translate, translateBack } from './key-table.ts';
-export { loadEncoder, saveEncoder } from './load-encoder.ts';
+export { encoderDigest, encoderOutline, loadEncoder, saveEncoder } from './load-encoder.ts';
 export { type LoadedTrunk, loadTrunk } from './load-trunk.ts';
 export { decoderOptions, decoderState, loadDecoderState, loadRaeState } from './reference.ts';
 export { resolveWeights } from './resolve.ts';

@@ -4,12 +4,13 @@
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadSafetensors, readSafetensorsHeader, saveSafetensors } from '../io/safetensors.ts';
+import { loadSafetensors, readSafetensorsHeader, safetensorsPieces, saveSafetensors } from '../io/safetensors.ts';
 import { fileKind, loadTensorFile } from '../io/tensor-file.ts';
 import { Encoder, type EncoderSpec } from '../models/encoders/index.ts';
 import type { ViT } from '../models/vit.ts';
 import { skipInit } from '../nn/index.ts';
 import { dispose } from '../tensor/index.ts';
+import { sha256 } from '../util/digest.ts';
 import { WeightsError } from '../util/errors.ts';
 import { type DiffusersConfig, diffusersWeights, readDiffusersConfig } from './diffusers.ts';
 import { type EncoderHints, encoderFromState, loadEncoderState } from './encoder-state.ts';
@@ -36,6 +37,32 @@ export function loadEncoder(path: string, hints: EncoderHints = {}): Encoder {
 /** Writes an encoder with all that loadEncoder needs to build it again. */
 export function saveEncoder(path: string, vit: ViT, spec: EncoderSpec): void {
   saveSafetensors(path, vit.stateDict(), { [SPEC_KEY]: JSON.stringify(spec) });
+}
+
+/** SHA-256 of the file that saveEncoder would write: names an encoder whatever the layout it came in. */
+export function encoderDigest({ vit, spec }: Encoder): string {
+  return sha256(safetensorsPieces(vit.stateDict(), { [SPEC_KEY]: JSON.stringify(spec) }));
+}
+
+/** Sizes and pixel moments of an encoder of our own, without its weights: enough to normalise, decode and sample, not to encode. */
+export function encoderOutline(path: string): Encoder {
+  const { [SPEC_KEY]: json } = readSafetensorsHeader(path).metadata ?? {};
+  if (json === undefined) {
+    throw new WeightsError(
+      `encoderOutline: expected an encoder that rae saved, received '${path}'. Load it with loadEncoder.`,
+    );
+  }
+  const spec = JSON.parse(json) as EncoderSpec;
+  const encoder = skipInit(() => new Outline({ ...spec, vit: { ...spec.vit, depth: 0 } }));
+  return encoder.eval().requiresGrad_(false);
+}
+
+class Outline extends Encoder {
+  override forward(): never {
+    throw new WeightsError(
+      'Encoder.forward: expected an encoder with weights, received its outline. Load it with loadEncoder.',
+    );
+  }
 }
 
 function loadFile(path: string, hints: EncoderHints): Encoder {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Draws } from '../../src/data/random.ts';
 import { latestCheckpoint } from '../../src/runs/index.ts';
-import { outcome, type Stage, trainArguments, verbOf } from './small-runs.ts';
+import { cacheArguments, outcome, type Stage, trainArguments, verbOf } from './small-runs.ts';
 
 const RAE = fileURLToPath(new URL('../../bin/rae.mjs', import.meta.url));
 const END = 9;
@@ -90,6 +90,7 @@ export interface Undisturbed {
 export async function undisturbed(folder: string, stages: readonly Stage[]): Promise<Undisturbed> {
   const result: Undisturbed = { folder, outcomes: {}, seconds: {} };
   for (const stage of new Set<Stage>(['encoder', 'rae', ...stages])) {
+    if (stage === 'cached') for (const args of cacheArguments(folder)) await child(args);
     const out = join(folder, stage);
     const { code, seconds, errors } = await child(complete(stage, folder, out));
     if (code !== 0) throw new Error(`${stage}: expected exit code 0, received ${code}: ${errors}`);

@@ -9,12 +9,13 @@ import { log } from '../../src/util/log.ts';
 
 /**
  * The stages, and stage 1 with its adversary in all three phases: before it, its updates alone from step 2, the game from step 4;
- * `accumulated` is that in bf16 and in four micro-batches a step.
+ * `accumulated` is that in bf16 and in four micro-batches a step. `cached` is stage 2 likewise, on the cache that `cacheArguments` make.
  */
-export type Stage = 'encoder' | 'rae' | 'adversarial' | 'accumulated' | 'dit';
+export type Stage = 'encoder' | 'rae' | 'adversarial' | 'accumulated' | 'dit' | 'cached';
 
 /** What `rae train` calls the stage. */
-export const verbOf = (stage: Stage) => (stage === 'adversarial' || stage === 'accumulated' ? 'rae' : stage);
+export const verbOf = (stage: Stage) =>
+  ({ adversarial: 'rae', accumulated: 'rae', cached: 'dit' })[stage as string] ?? stage;
 
 export function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), 'rae-e2e-'));
@@ -23,17 +24,20 @@ export function temporaryFolder(): string {
 /** Settings that make a recipe small: 16 pictures a batch, everything often. */
 const SMALL = set(
   'training.global_batch_size=16',
-  'data.synthetic.train_size=64',
-  'data.synthetic.eval_size=16',
   'training.log_interval=2',
   'training.sample_every=4',
   'training.checkpoint_every=3',
   'training.keep_checkpoints=0',
 );
 
+const PICTURES = set('data.synthetic.train_size=64', 'data.synthetic.eval_size=16');
+
 function set(...values: string[]): string[] {
   return values.flatMap((value) => ['--set', value]);
 }
+
+/** How `cached` runs, beside where its latents come from. */
+export const CACHED = ['--precision', 'bf16', ...set('training.grad_accum_steps=4', 'data.flip=true')];
 
 /** Arguments of `rae` that begin a small run of a stage; the stages before it are `folder`/encoder and `folder`/rae. */
 export function trainArguments(stage: Stage, folder: string, out: string, more: readonly string[] = []): string[] {
@@ -48,18 +52,43 @@ export function trainArguments(stage: Stage, folder: string, out: string, more: 
     ...set('gan.loss.disc_upd_start_step=2', 'gan.loss.disc_start_step=4', 'training.keep_best=eval_ema/psnr'),
     ...set('gan.disc.arch.key_depths=[0]', 'eval.eval_interval=3'),
   ];
+  const dit = [
+    ...['--rae', join(folder, 'rae')],
+    ...set('stage_2.params.depth=[2,1]', 'sampler.params.num_steps=3', 'eval.eval_interval=4'),
+  ];
   const input = {
     encoder: ['--set', 'mae.num_hidden_layers=2'],
     rae,
     adversarial,
     accumulated: [...adversarial, '--precision', 'bf16', ...set('training.grad_accum_steps=4')],
-    dit: [
-      ...['--rae', join(folder, 'rae')],
-      ...set('stage_2.params.depth=[2,1]', 'sampler.params.num_steps=3', 'eval.eval_interval=4'),
-    ],
+    dit,
+    cached: [...dit, ...['--latents', join(folder, 'latents'), '--eval-latents', join(folder, 'held-out')], ...CACHED],
   }[stage];
   const verb = verbOf(stage);
-  return ['train', verb, '--recipe', `embedded-${verb}`, '--out', out, '--threads', '1', ...input, ...SMALL, ...more];
+  const pictures = stage === 'cached' ? [] : PICTURES;
+  return [
+    'train',
+    verb,
+    '--recipe',
+    `embedded-${verb}`,
+    '--out',
+    out,
+    '--threads',
+    '1',
+    ...input,
+    ...pictures,
+    ...SMALL,
+    ...more,
+  ];
+}
+
+/** Arguments of `rae` that cache the latents of the pictures of `folder`/rae, trained on and held out. */
+export function cacheArguments(folder: string): string[][] {
+  const encode = ['encode', '--model', join(folder, 'rae'), '--threads', '1', '--flips'];
+  return [
+    [...encode, '--cache', join(folder, 'latents')],
+    [...encode, '--cache', join(folder, 'held-out'), '--input', 'embedded'],
+  ];
 }
 
 /** Runs `rae` in this process; throws unless it exits with `code`. */
