@@ -1,7 +1,7 @@
 // What stage 2 trains on: pictures, which a frozen encoder turns into latents as it goes, or a cache of latents, for which only the
 // encoder's sizes are needed. Everything that does not fit the RAE is refused before anything is trained.
 
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatConfig, loadConfig, type RunConfig } from '../config/index.ts';
 import { LatentCache, type PictureSource, STATISTICS, statisticsDigest } from '../data/index.ts';
@@ -26,6 +26,7 @@ import { expected } from '../util/check.ts';
 import { sha256OfFile } from '../util/digest.ts';
 import { ConfigError } from '../util/errors.ts';
 import { count } from '../util/format.ts';
+import { readJsonTexts } from '../util/json.ts';
 import { log } from '../util/log.ts';
 import { encoderOutline, loadEncoder, resolveWeights, saveEncoder } from '../weights/index.ts';
 import { adopt, type TrainOptions } from './train.ts';
@@ -173,7 +174,7 @@ function adoptClasses(
     writeFileAtomic(own, `${JSON.stringify(classes)}\n`);
     return classes;
   }
-  const begun = JSON.parse(readFileSync(own, 'utf8')) as string[];
+  const begun = readJsonTexts(own);
   const same = begun.length === classes.length && (begun.length === 1 || begun.every((c, i) => c === classes[i]));
   if (same) return begun;
   const show = (names: readonly string[]) => names.slice(0, 10).join(', ');

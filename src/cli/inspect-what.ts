@@ -1,6 +1,7 @@
 // What the tensors of a file are, told from their names and shapes, and what can be done with them.
 
 import { detectLayout } from '../weights/encoder-state.ts';
+import { parseEncoderSpec } from '../weights/index.ts';
 import type { Listing, TensorEntry } from './inspect-file.ts';
 
 export interface Recognised {
@@ -25,10 +26,7 @@ const rules: readonly Rule[] = [
   ({ metadata }, _names, path) => {
     const text = metadata['rae.encoder'];
     if (text === undefined) return undefined;
-    const { vit, family } = JSON.parse(text) as {
-      family: string;
-      vit: { width: number; depth: number; patch: number; grid: number[] };
-    };
+    const { vit, family } = parseEncoderSpec(text, path);
     const side = vit.grid.map((cells) => cells * vit.patch).join(' x ');
     return {
       what: `encoder (${family}): ${vit.width} wide, ${vit.depth} layers, patches of ${vit.patch}, trained at ${side}`,

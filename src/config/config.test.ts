@@ -2,9 +2,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { RaeError } from '../util/errors.ts';
 import {
   checkEncoder,
   checkFiles,
@@ -135,40 +133,6 @@ test('files that are named but absent are listed with their keys', () => {
   expect(checkFiles(config)).toEqual([
     expect.stringMatching(/^stage_1.params.normalization_stat_path: .*'no\/stat.pt'/),
   ]);
-});
-
-test('arbitrary text gives a mapping or an error of ours', () => {
-  const piece = fc.constantFrom(
-    'stage_1',
-    ': ',
-    '\n',
-    '  ',
-    '{',
-    '}',
-    '[',
-    ']',
-    '&a ',
-    '*a',
-    '!!x ',
-    '${stage_1.a}',
-    '"',
-    '- ',
-    '<<: ',
-    '1e',
-    '\t',
-    '# ',
-    '? ',
-  );
-  fc.assert(
-    fc.property(fc.array(fc.oneof(piece, fc.string({ maxLength: 4 })), { maxLength: 30 }), (pieces) => {
-      try {
-        resolve(`stage_1: {}\n${pieces.join('')}`);
-      } catch (error) {
-        if (!(error instanceof RaeError)) throw error;
-      }
-    }),
-    { numRuns: 500 },
-  );
 });
 
 test('keys of the reference that have no effect here are named with what to set instead', () => {

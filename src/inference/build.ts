@@ -1,6 +1,6 @@
 // Models from a configuration: the RAE of stage 1 and the network of stage 2, with random weights or with those of files.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DecoderConfig, RunConfig } from '../config/index.ts';
 import { Decoder, type DecoderOptions } from '../models/decoder.ts';
@@ -11,6 +11,7 @@ import { skipInit } from '../nn/index.ts';
 import { type Generator, type Tensor, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
+import { readJsonObject } from '../util/json.ts';
 import { DIFFUSERS_EPS, decoderOptions, loadDecoderState, stripWrappers } from '../weights/index.ts';
 import { withStatistics } from './parts-tensors.ts';
 import { withWeights } from './tensors.ts';
@@ -99,7 +100,7 @@ function decoderSizes(config: RunConfig, encoder: Encoder): DecoderOptions {
   };
   if (decoder_config) return decoderOptions({ ...decoder_config }, set);
   const file = join(decoder_config_path, 'config.json');
-  if (existsSync(file)) return decoderOptions(JSON.parse(readFileSync(file, 'utf8')), set);
+  if (existsSync(file)) return decoderOptions(readJsonObject(file), set);
   const name = Object.keys(DECODER_SIZES).find((known) =>
     new RegExp(`(^|[/_-])${known}$`, 'i').test(decoder_config_path),
   );

@@ -9,6 +9,7 @@ import { fileKind } from '../io/tensor-file.ts';
 import { writeFileAtomic } from '../util/atomic-write.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError, DataError } from '../util/errors.ts';
+import { asObject, parseJson } from '../util/json.ts';
 import { Spool } from './spool.ts';
 import { isNpz } from './tensors.ts';
 
@@ -98,9 +99,10 @@ export function checkEnding(where: string, path: string): void {
 
 function parseInfo(path: string, text: string | undefined): LatentInfo | undefined {
   if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text) as LatentInfo;
-  } catch (cause) {
-    throw new DataError(`${path}: expected JSON beside the latents, received something else.`, { cause });
+  const info = asObject(parseJson(text, `${path}: what is said beside the latents`), path);
+  const isTexts = (value: unknown) => Array.isArray(value) && value.every((item) => typeof item === 'string');
+  if (typeof info.normalized === 'boolean' && isTexts(info.paths) && isTexts(info.classes)) {
+    return info as unknown as LatentInfo;
   }
+  throw new DataError(`${path}: expected normalized, paths and classes beside the latents, received something else.`);
 }

@@ -7,13 +7,14 @@
 //   `embedded`, the shipped model;
 // and each of the paths by a name of the catalogue or of the hub as well, once it is in the cache (weights/resolve.ts).
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadConfig, type RunConfig } from '../config/index.ts';
 import { latestCheckpoint } from '../runs/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
+import { readJsonObject, readJsonTexts } from '../util/json.ts';
 import { DIFFUSERS_WEIGHTS } from '../weights/diffusers.ts';
 import { hintFor, resolveWeights } from '../weights/resolve.ts';
 import { diffusersParts } from './diffusers-folder.ts';
@@ -70,7 +71,7 @@ export function modelParts(path: string, { raw = false, flag = '--model' }: Part
     stats:
       own('stats.safetensors') ?? near(config.stage_1.params.normalization_stat_path ?? params.normalization_stat_path),
     dit: (isGenerator ? trained : undefined) ?? own('dit.safetensors') ?? near(config.stage_2?.ckpt),
-    classes: names === undefined ? undefined : (JSON.parse(readFileSync(names, 'utf8')) as string[]),
+    classes: names === undefined ? undefined : readJsonTexts(names),
     step: checkpoint?.step,
   };
   if (raw && folder !== undefined && trained === undefined) {
@@ -148,7 +149,8 @@ function stepOf(checkpoint: string): number | undefined {
   const named = /^step-(\d+)$/.exec(basename(checkpoint))?.[1];
   if (named !== undefined) return Number(named);
   const state = join(checkpoint, 'state.json');
-  return existsSync(state) ? (JSON.parse(readFileSync(state, 'utf8')) as { step?: number }).step : undefined;
+  const step = existsSync(state) ? readJsonObject(state).step : undefined;
+  return typeof step === 'number' ? step : undefined;
 }
 
 function isYaml(path: string): boolean {

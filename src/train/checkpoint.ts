@@ -2,7 +2,6 @@
 // Resume equals the uninterrupted run bit for bit on the same CPU type, threads and libtorch; state.json records them, and a
 // difference is said. Parameters are copied into fresh storage, never mapped: a checkpoint may be deleted while its run goes on.
 
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadSafetensors, saveSafetensors } from '../io/safetensors.ts';
 import type { StateDict } from '../nn/index.ts';
@@ -10,6 +9,7 @@ import { dispose, type Generator, getThreads, versions } from '../tensor/index.t
 import { writeFileAtomic } from '../util/atomic-write.ts';
 import { expected } from '../util/check.ts';
 import { DataError } from '../util/errors.ts';
+import { readJsonObject } from '../util/json.ts';
 
 /** Something with a state dict: a module, an optimiser, an average. */
 export interface Stateful {
@@ -63,7 +63,7 @@ export function readCheckpoint(
   { tensors, generators }: CheckpointParts,
 ): { state: TrainState; warning: string | undefined } {
   const path = join(folder, 'state.json');
-  const saved = JSON.parse(readFileSync(path, 'utf8')) as TrainState & {
+  const saved = readJsonObject(path) as unknown as TrainState & {
     generators: Record<string, string>;
     machine: Record<string, unknown>;
   };

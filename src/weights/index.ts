@@ -11,6 +11,7 @@ export {
   isDiffusersDecoder,
   readDiffusersConfig,
 } from './diffusers.ts';
+export { parseEncoderSpec } from './encoder-spec.ts';
 export { type EncoderHints, encoderFromState, loadEncoderState } from './encoder-state.ts';
 export { type KeyTable, stripWrappers, translate, translateBack } from './key-table.ts';
 export { encoderDigest, encoderOutline, loadEncoder, saveEncoder } from './load-encoder.ts';

@@ -2,7 +2,7 @@
 // sharded), an AutoencoderRAE folder of diffusers, one file in Hugging Face's or timm's names (safetensors or PyTorch), or one of our
 // own, whose metadata holds the whole specification.
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadSafetensors, readSafetensorsHeader, safetensorsPieces, saveSafetensors } from '../io/safetensors.ts';
 import { fileKind, loadTensorFile } from '../io/tensor-file.ts';
@@ -13,7 +13,9 @@ import { dispose } from '../tensor/index.ts';
 import { sha256 } from '../util/digest.ts';
 import { WeightsError } from '../util/errors.ts';
 import { type DiffusersConfig, diffusersWeights, readDiffusersConfig } from './diffusers.ts';
+import { checkSizes, parseEncoderSpec } from './encoder-spec.ts';
 import { type EncoderHints, encoderFromState, loadEncoderState } from './encoder-state.ts';
+import { hintsOfFolder } from './hub-folder.ts';
 
 /** Metadata key of our own encoder files: the EncoderSpec as JSON. */
 const SPEC_KEY = 'rae.encoder';
@@ -75,7 +77,8 @@ function loadFile(path: string, hints: EncoderHints): Encoder {
 }
 
 function loadOwn(path: string, json: string, hints: EncoderHints): Encoder {
-  const saved = JSON.parse(json) as EncoderSpec;
+  const saved = parseEncoderSpec(json, path);
+  checkSizes(saved, readSafetensorsHeader(path).tensors, path);
   const finalNorm = hints.normalize === false ? 'affine' : 'plain';
   const spec: EncoderSpec = {
     ...saved,
@@ -109,16 +112,7 @@ function loadFolder(folder: string, hints: EncoderHints): Encoder {
       `loadEncoder: expected model.safetensors or pytorch_model.bin in '${folder}', received neither. Download it beside config.json.`,
     );
   }
-  const config = readJson(join(folder, 'config.json'));
-  const vision = (config.vision_config ?? config) as Record<string, unknown>; // SigLIP nests it
-  const pixels = readJson(join(folder, 'preprocessor_config.json'));
-  return loadFile(join(folder, name), {
-    heads: vision.num_attention_heads as number | undefined,
-    eps: vision.layer_norm_eps as number | undefined,
-    mean: pixels.image_mean as number[] | undefined,
-    std: pixels.image_std as number[] | undefined,
-    ...definedOnly(hints),
-  });
+  return loadFile(join(folder, name), { ...hintsOfFolder(folder), ...definedOnly(hints) });
 }
 
 /** The encoder inside an AutoencoderRAE: heads of 64, pixel mean and deviation among the tensors. */
@@ -136,8 +130,4 @@ function loadFromDiffusers(folder: string, config: DiffusersConfig, hints: Encod
 
 function definedOnly(hints: EncoderHints): EncoderHints {
   return Object.fromEntries(Object.entries(hints).filter(([, value]) => value !== undefined));
-}
-
-function readJson(path: string): Record<string, unknown> {
-  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>) : {};
 }

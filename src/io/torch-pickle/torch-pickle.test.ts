@@ -1,69 +1,34 @@
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import {
+  type Bytes,
+  cat,
+  dict,
+  int,
+  ints,
+  legacyFile,
+  model,
+  named,
+  ordered,
+  pickle,
+  raw,
+  six,
+  storage,
+  str,
+  tensorOf,
+  tuple,
+  zipFile,
+} from '../../../test/fuzz/torch-files.ts';
 import { memoryStats, tidy } from '../../tensor/index.ts';
-import { DataError, RaeError } from '../../util/errors.ts';
+import { DataError } from '../../util/errors.ts';
 import { memorySource } from '../file-reader.ts';
 import { ZipReader } from '../zip.ts';
-import { zipPieces } from '../zip-writer.ts';
 import { collectTensors, loadTorch, materialise, readTorch, toTensors } from './index.ts';
 
 const path = join(mkdtempSync(join(tmpdir(), 'rae-torch-')), 'x.pt');
 
-// ── a pickle writer of a few lines ────────────────────
-type Bytes = Uint8Array;
-const cat = (...parts: Bytes[]): Bytes => Buffer.concat(parts);
-const raw = (text: string): Bytes => Buffer.from(text, 'latin1');
-const u32 = (n: number): Bytes => Buffer.from(new Int32Array([n]).buffer);
-const str = (text: string) => cat(raw('X'), u32(Buffer.byteLength(text)), Buffer.from(text));
-const int = (n: number) => cat(raw('J'), u32(n));
-const named = (module: string, name: string) => raw(`c${module}\n${name}\n`);
-const tuple = (...items: Bytes[]) => cat(raw('('), ...items, raw('t'));
-const ints = (values: number[]) => tuple(...values.map(int));
-const dict = (entries: Record<string, Bytes>) =>
-  cat(raw('}('), ...Object.entries(entries).flatMap(([key, value]) => [str(key), value]), raw('u'));
-const ordered = cat(named('collections', 'OrderedDict'), raw(')R'));
-const storage = (type: string, key: string, elements: number) =>
-  cat(tuple(str('storage'), named('torch', type), str(key), str('cuda:0'), int(elements)), raw('Q'));
-const tensorOf = (of: Bytes, { offset = 0, size, stride }: { offset?: number; size: number[]; stride: number[] }) =>
-  cat(
-    named('torch._utils', '_rebuild_tensor_v2'),
-    tuple(of, int(offset), ints(size), ints(stride), raw('\x89'), ordered),
-    raw('R'),
-  );
-const pickle = (value: Bytes) => cat(raw('\x80\x02'), value, raw('.'));
-
-function zipFile(value: Bytes, storages: Record<string, Bytes> = {}): Bytes {
-  const entries = Object.entries(storages).map(([key, data]) => ({ name: `a/data/${key}`, data }));
-  return cat(...zipPieces([{ name: 'a/data.pkl', data: pickle(value) }, ...entries], { align: 64 }));
-}
-
-function legacyFile(value: Bytes, storages: Record<string, Bytes>, width = 4): Bytes {
-  const magic = Buffer.from('80028a0a6cfc9c46f9206aa850192e', 'hex');
-  const keys = cat(raw(']('), ...Object.keys(storages).map(str), raw('e'));
-  const data = Object.values(storages).flatMap((bytes) => [
-    Buffer.from(new BigInt64Array([BigInt(bytes.length / width)]).buffer),
-    bytes,
-  ]);
-  return cat(
-    magic,
-    pickle(int(1001)),
-    pickle(dict({ little_endian: raw('\x88') })),
-    pickle(value),
-    pickle(keys),
-    ...data,
-  );
-}
-
-const f32 = (...values: number[]): Bytes => new Uint8Array(new Float32Array(values).buffer);
-const six = f32(1, 2, 3, 4, 5, 6);
-const model = dict({
-  w: tensorOf(storage('FloatStorage', '0', 6), { size: [2, 3], stride: [3, 1] }),
-  'w.T': tensorOf(storage('FloatStorage', '0', 6), { size: [3, 2], stride: [1, 3] }),
-  tail: tensorOf(storage('FloatStorage', '0', 6), { offset: 4, size: [2], stride: [1] }),
-});
 const read = (bytes: Bytes) => {
   writeFileSync(path, bytes);
   return readTorch(path);
@@ -185,39 +150,6 @@ test('what is no checkpoint is named for what it is', () => {
   );
   expect(() => read(raw('version https://git-lfs.github.com/spec/v1\n'))).toThrow(/git-lfs pointer/);
   expect(() => read(pickle(int(3)))).toThrow(/received another pickle/);
-});
-
-test.each([
-  ['zip', zipFile(model, { 0: six })],
-  ['legacy', legacyFile(model, { 0: six })],
-])('damaged and random %s files give values or an error of ours', (_, bytes) => {
-  const good = Uint8Array.from(bytes);
-  const damaged = fc
-    .array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { minLength: 1, maxLength: 5 })
-    .map((edits) => {
-      const copy = good.slice();
-      for (const [at, byte] of edits) copy[at] = byte;
-      return copy;
-    });
-  const opcodes = fc
-    .array(fc.constantFrom(...'()]}.NRbtaeuslq\0h\0Q2010c\x85\x86\x87\x88\x89\x8f\x90\x91\x94K\x05'), { maxLength: 60 })
-    .map((codes) => zipFile(raw(codes.join('')), { 0: six }));
-  const inputs = fc.oneof(
-    damaged,
-    opcodes,
-    fc.nat(good.length).map((length) => good.slice(0, length)),
-  );
-  fc.assert(
-    fc.property(inputs, (input) => {
-      try {
-        const value = read(input);
-        for (const tensor of collectTensors(value, { name: path }).values()) materialise(tensor, path);
-      } catch (error) {
-        if (!(error instanceof RaeError)) throw error;
-      }
-    }),
-    { numRuns: 400 },
-  );
 });
 
 test('the file a tensor came from may shrink: an error, not a crash', () => {
