@@ -91,7 +91,8 @@ export function stage2Of(config: RunConfig): NonNullable<RunConfig['stage_2']> {
   return config.stage_2;
 }
 
-function decoderSizes(config: RunConfig, encoder: Encoder): DecoderOptions {
+/** The decoder's options that a configuration gives for an encoder of these sizes. */
+export function decoderSizes(config: RunConfig, encoder: Pick<Encoder, 'width' | 'patch'>): DecoderOptions {
   const { decoder_config, decoder_config_path, decoder_patch_size, encoder_input_size } = config.stage_1.params;
   const set = {
     channels: encoder.width,

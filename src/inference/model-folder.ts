@@ -51,7 +51,7 @@ export function modelParts(path: string, { raw = false, flag = '--model' }: Part
   const foreign = path === 'embedded' ? undefined : diffusersFolder(resolveWeights(path, flag));
   if (foreign !== undefined) return foreign;
   const { folder, configFile, checkpoint, weights } = locate(path, flag);
-  const config = loadConfig(configFile);
+  const config = withDecoderFolder(loadConfig(configFile), dirname(configFile));
   const own = (name: string) => (folder && existsSync(join(folder, name)) ? join(folder, name) : undefined);
   const near = (name: string | undefined) => name && nearby(name, dirname(configFile));
   const raeFile = own('rae.yaml');
@@ -80,6 +80,14 @@ export function modelParts(path: string, { raw = false, flag = '--model' }: Part
     );
   }
   return parts;
+}
+
+/** The configuration with the folder of the decoder's config.json, like every path of it, looked up beside it too. */
+function withDecoderFolder(config: RunConfig, folder: string): RunConfig {
+  const { params } = config.stage_1;
+  const decoder_config_path = nearby(params.decoder_config_path, folder);
+  if (decoder_config_path === params.decoder_config_path) return config;
+  return { ...config, stage_1: { ...config.stage_1, params: { ...params, decoder_config_path } } };
 }
 
 /** `embedded` -> the shipped encoder; a run of `rae train encoder` -> its encoder; a name -> its place in the cache; else as it is. */

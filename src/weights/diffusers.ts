@@ -5,6 +5,7 @@
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { IMAGENET_MEAN, IMAGENET_STD } from '../models/encoders/index.ts';
 import { sincosTable } from '../models/layers/sincos.ts';
 import { cat, type Tensor, tidy, zeros } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
@@ -23,6 +24,9 @@ export interface DiffusersConfig {
   decoder_intermediate_size: number;
   /** The decoder's. */
   patch_size: number;
+  /** Of pixels. */
+  encoder_norm_mean: readonly number[];
+  encoder_norm_std: readonly number[];
   noise_tau: number;
   reshape_to_2d: boolean;
   scaling_factor: number;
@@ -42,6 +46,8 @@ const DEFAULTS: DiffusersConfig = {
   decoder_num_attention_heads: 16,
   decoder_intermediate_size: 2048,
   patch_size: 16,
+  encoder_norm_mean: IMAGENET_MEAN,
+  encoder_norm_std: IMAGENET_STD,
   noise_tau: 0,
   reshape_to_2d: true,
   scaling_factor: 1,
@@ -92,6 +98,9 @@ function checkField(file: string, key: string, value: unknown): void {
   if (key === 'encoder_type') {
     const known = Object.keys(DIFFUSERS_ENCODERS);
     if (!known.includes(value as string)) throw refused(file, key, `one of ${known.join(', ')}`, value);
+  } else if (Array.isArray(wanted)) {
+    if (!(Array.isArray(value) && value.length === 3 && value.every((x) => Number.isFinite(x))))
+      throw refused(file, key, 'three numbers', value);
   } else if (wanted !== null && typeof value !== typeof wanted) {
     throw refused(file, key, `a ${typeof wanted}`, value);
   } else if (typeof value === 'number' && Number.isInteger(wanted) && key !== 'noise_tau' && key !== 'scaling_factor') {

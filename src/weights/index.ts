@@ -13,8 +13,15 @@ export {
 } from './diffusers.ts';
 export { parseEncoderSpec } from './encoder-spec.ts';
 export { type EncoderHints, encoderFromState, loadEncoderState } from './encoder-state.ts';
+export {
+  type EncoderTensors,
+  encoderToHuggingFace,
+  familyOf,
+  huggingFaceConfig,
+  withEncoderTensors,
+} from './encoder-tensors.ts';
 export { type KeyTable, stripWrappers, translate, translateBack } from './key-table.ts';
-export { encoderDigest, encoderOutline, loadEncoder, saveEncoder } from './load-encoder.ts';
+export { encoderDigest, encoderOutline, loadEncoder, saveEncoder, saveEncoderTensors } from './load-encoder.ts';
 export { type LoadedTrunk, loadTrunk } from './load-trunk.ts';
-export { decoderOptions, decoderState, loadDecoderState, loadRaeState } from './reference.ts';
+export { decoderOptions, decoderState, loadDecoderState, loadRaeState, newestCheckpoint } from './reference.ts';
 export { resolveWeights } from './resolve.ts';

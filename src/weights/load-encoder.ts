@@ -5,6 +5,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadSafetensors, readSafetensorsHeader, safetensorsPieces, saveSafetensors } from '../io/safetensors.ts';
+import type { TensorBytes } from '../io/storage-dtype.ts';
 import { fileKind, loadTensorFile } from '../io/tensor-file.ts';
 import { Encoder, type EncoderSpec } from '../models/encoders/index.ts';
 import type { ViT } from '../models/vit.ts';
@@ -26,19 +27,50 @@ const SPEC_KEY = 'rae.encoder';
  * @throws WeightsError when the file is missing, of an unknown layout, or does not fit
  */
 export function loadEncoder(path: string, hints: EncoderHints = {}): Encoder {
+  const found = locateEncoder(path);
+  const all = { ...found.hints, ...definedOnly(hints) };
+  return found.saved === undefined ? loadFile(found.file, all) : loadOwn(found.file, found.saved, all);
+}
+
+export interface EncoderLocation {
+  /** The file of weights, or the index of its shards. */
+  file: string;
+  /** What the JSON files and tensors beside the weights say. */
+  hints: EncoderHints;
+  /** The specification, where the file is one of ours. */
+  saved: EncoderSpec | undefined;
+}
+
+/** Where the encoder that `path` names lies, and what is known of it without its weights. WeightsError when there is none. */
+export function locateEncoder(path: string): EncoderLocation {
   if (!existsSync(path)) {
     throw new WeightsError(
       `loadEncoder: expected a file or folder, received '${path}', which does not exist. Check --encoder.`,
     );
   }
-  if (statSync(path).isDirectory()) return loadFolder(path, hints);
-  const json = fileKind(path) === 'safetensors' ? readSafetensorsHeader(path).metadata[SPEC_KEY] : undefined;
-  return json === undefined ? loadFile(path, hints) : loadOwn(path, json, hints);
+  if (statSync(path).isDirectory()) return inFolder(path);
+  return { file: path, hints: {}, saved: savedSpec(path) };
+}
+
+/** The specification in a file of ours, held against its tensors. */
+function savedSpec(path: string): EncoderSpec | undefined {
+  if (fileKind(path) !== 'safetensors') return undefined;
+  const { metadata, tensors } = readSafetensorsHeader(path);
+  const json = metadata[SPEC_KEY];
+  if (json === undefined) return undefined;
+  const spec = parseEncoderSpec(json, path);
+  checkSizes(spec, tensors, path);
+  return spec;
 }
 
 /** Writes an encoder with all that loadEncoder needs to build it again. */
 export function saveEncoder(path: string, vit: ViT, spec: EncoderSpec): void {
-  saveSafetensors(path, vit.stateDict(), { [SPEC_KEY]: JSON.stringify(spec) });
+  saveEncoderTensors(path, vit.stateDict(), spec);
+}
+
+/** The same from its tensors under our names. */
+export function saveEncoderTensors(path: string, state: ReadonlyMap<string, TensorBytes>, spec: EncoderSpec): void {
+  saveSafetensors(path, state, { [SPEC_KEY]: JSON.stringify(spec) });
 }
 
 /** SHA-256 of the file that saveEncoder would write: names an encoder whatever the layout it came in. */
@@ -76,9 +108,7 @@ function loadFile(path: string, hints: EncoderHints): Encoder {
   }
 }
 
-function loadOwn(path: string, json: string, hints: EncoderHints): Encoder {
-  const saved = parseEncoderSpec(json, path);
-  checkSizes(saved, readSafetensorsHeader(path).tensors, path);
+function loadOwn(path: string, saved: EncoderSpec, hints: EncoderHints): Encoder {
   const finalNorm = hints.normalize === false ? 'affine' : 'plain';
   const spec: EncoderSpec = {
     ...saved,
@@ -103,26 +133,31 @@ const WEIGHTS = [
   'pytorch_model.bin.index.json',
 ];
 
-function loadFolder(folder: string, hints: EncoderHints): Encoder {
+function inFolder(folder: string): EncoderLocation {
   const diffusers = readDiffusersConfig(folder);
-  if (diffusers !== undefined) return loadFromDiffusers(folder, diffusers, hints);
+  if (diffusers !== undefined) return inDiffusers(folder, diffusers);
   const name = WEIGHTS.find((file) => existsSync(join(folder, file)));
   if (name === undefined) {
     throw new WeightsError(
       `loadEncoder: expected model.safetensors or pytorch_model.bin in '${folder}', received neither. Download it beside config.json.`,
     );
   }
-  return loadFile(join(folder, name), { ...hintsOfFolder(folder), ...definedOnly(hints) });
+  return { file: join(folder, name), hints: hintsOfFolder(folder), saved: undefined };
 }
 
 /** The encoder inside an AutoencoderRAE: heads of 64, pixel mean and deviation among the tensors. */
-function loadFromDiffusers(folder: string, config: DiffusersConfig, hints: EncoderHints): Encoder {
-  const state = loadTensorFile(diffusersWeights(folder), { mmap: true });
+function inDiffusers(folder: string, config: DiffusersConfig): EncoderLocation {
+  const file = diffusersWeights(folder);
+  const state = loadTensorFile(file, { mmap: true });
   try {
-    const [mean, std] = ['encoder_mean', 'encoder_std'].map((key) => state.get(key)?.toNumbers());
-    const heads = Math.floor(config.encoder_hidden_size / 64);
-    const inner = new Map([...state].filter(([key]) => key.startsWith('encoder.')));
-    return encoderFromState(inner, { heads, mean, std, ...definedOnly(hints) });
+    // The tensors count; the numbers of config.json are taken where they are the same, since they are not rounded to float32.
+    const moments = (key: string, said: readonly number[]) => {
+      const stored = state.get(key)?.toNumbers() ?? said;
+      return stored.every((value, i) => value === Math.fround(said[i] ?? Number.NaN)) ? said : stored;
+    };
+    const mean = moments('encoder_mean', config.encoder_norm_mean);
+    const std = moments('encoder_std', config.encoder_norm_std);
+    return { file, hints: { heads: Math.floor(config.encoder_hidden_size / 64), mean, std }, saved: undefined };
   } finally {
     dispose(state);
   }

@@ -30,6 +30,19 @@ export function loadDecoderState(decoder: Decoder, state: ReadonlyMap<string, Te
   );
 }
 
+/**
+ * The file that the reference's trainer would go on from: the state after the last epoch, else the highest number.
+ * Differs from the reference, which cannot parse its own ep-last.pt.
+ */
+export function newestCheckpoint(names: readonly string[]): string | undefined {
+  const last = names.find((name) => /^(ep-)?last\.pt$/.test(name));
+  const numbered = names.flatMap((name) => {
+    const number = /^(?:ep-)?(\d+)\.pt$/.exec(name)?.[1];
+    return number === undefined ? [] : [[Number(number), name] as const];
+  });
+  return last ?? numbered.toSorted(([a], [b]) => b - a)[0]?.[1];
+}
+
 /** Loads the whole RAE of a stage-1 training checkpoint (its `model` or `ema`). */
 export function loadRaeState(rae: Rae, state: ReadonlyMap<string, Tensor>): void {
   const plain = stripWrappers(state);

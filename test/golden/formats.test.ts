@@ -26,15 +26,23 @@ import { createStage2 } from '../../src/models/stage2.ts';
 import { skipInit } from '../../src/nn/index.ts';
 import { dispose, tidy } from '../../src/tensor/index.ts';
 import { RaeError } from '../../src/util/errors.ts';
+import { newestCheckpoint } from '../../src/weights/index.ts';
 import { official } from './formats-official.ts';
 import { expectStructure, readAll } from './formats-structure.ts';
 import { type Entry, type Fixture, runArea } from './harness.ts';
 
-runArea('formats', { safetensors, npy, npz, sharded, config, 'torch-pickle': torchPickle, official });
+runArea('formats', { safetensors, npy, npz, sharded, config, 'torch-pickle': torchPickle, official, other: newest });
 
 interface Expected {
   outcome: string;
   must_mention?: string[];
+}
+
+/** Which of several training checkpoints is the newest. */
+function newest(entry: Entry): void {
+  const { files, newest, with_last, newest_with_last } = entry.config as Record<string, string[]>;
+  expect(newestCheckpoint(files!)).toBe(newest);
+  expect(newestCheckpoint(with_last!)).toBe(newest_with_last);
 }
 
 /** Runs `load`; a refusal must be an error of ours that names the file, and must be allowed by the entry (as must a success). */

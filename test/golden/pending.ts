@@ -2,8 +2,4 @@
 // handles must be taken off it, and a kind that is neither handled nor listed here fails.
 
 /** area -> kind -> what it waits for. */
-export const pending: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  formats: {
-    other: 'resuming from the reference checkpoints',
-  },
-};
+export const pending: Readonly<Record<string, Readonly<Record<string, string>>>> = {};
