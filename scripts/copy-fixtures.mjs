@@ -1,6 +1,7 @@
 // Copies the smallest entry of every kind from a fixtures folder into test/golden/fixtures, with manifests trimmed to match.
 // An entry's size counts everything it names: its file, files and folders of its area mentioned in it, other entries it builds on.
-// Kinds whose smallest entry is over 1 MB stay out; the whole copy may be 8 MB at most (10^6 bytes).
+// Kinds whose smallest entry is over 1 MB stay out; the whole copy may be 8 MB at most (10^6 bytes). `also` names what tests of
+// the command line use besides: one whole model in the reference's layout.
 //
 //   node scripts/copy-fixtures.mjs ../shared/fixtures
 
@@ -15,6 +16,14 @@ if (!source || !existsSync(source)) {
   process.exit(2);
 }
 const target = join(dirname(fileURLToPath(import.meta.url)), '..', 'test', 'golden', 'fixtures');
+
+/** Entries and files that are copied although they are not the smallest. */
+const also = {
+  formats: {
+    entries: ['configs-tiny.yaml', 'official-model.pt', 'official-rae-forward', 'official-stage2-forward'],
+    paths: ['official/stage2_model.pt', 'official/normalization_stats.pt'],
+  },
+};
 
 /** Every string anywhere inside a JSON value. */
 function* strings(value) {
@@ -81,6 +90,13 @@ for (const area of areas.sort()) {
       copy(join(source, area, path), join(target, area, path));
     }
   }
+  const { entries: named = [], paths: files = [] } = also[area] ?? {};
+  for (const name of named) {
+    const { paths, entries } = closure(area, byName.get(name), byName);
+    for (const entry of entries) chosen.add(entry);
+    for (const path of paths) copy(join(source, area, path), join(target, area, path));
+  }
+  for (const path of files) copy(join(source, area, path), join(target, area, path));
   mkdirSync(join(target, area), { recursive: true });
   const trimmed = { ...manifest, fixtures: manifest.fixtures.filter((entry) => chosen.has(entry.name)) };
   writeFileSync(

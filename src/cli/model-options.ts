@@ -3,12 +3,15 @@
 import { type Command, Option } from 'commander';
 import type { Precision } from '../inference/batches.ts';
 import { clearInterrupted, installSignalHandlers, interrupted, setThreads } from '../tensor/index.ts';
-import { InterruptedError } from '../util/errors.ts';
+import { expected } from '../util/check.ts';
+import { ConfigError, InterruptedError } from '../util/errors.ts';
 import { log } from '../util/log.ts';
 import { integerOption, type VerbOptions, verb } from './shared.ts';
 
 export interface ModelOptions extends VerbOptions {
   model: string;
+  /** The same path where it was given as a configuration of the reference: its scripts' own choices hold. */
+  config?: string;
   weights?: string;
   ema?: boolean;
   raw?: boolean;
@@ -19,12 +22,31 @@ export interface ModelOptions extends VerbOptions {
 /** A verb that uses a model; `weights` says what --weights replaces. */
 export function modelVerb(name: string, description: string, example: string, weights: string): Command {
   return verb(name, description, example)
-    .requiredOption('--model <path>', "a run directory, one of its checkpoints, a configuration (YAML), or 'embedded'")
+    .option(
+      '--model <path>',
+      "a run directory, one of its checkpoints, a configuration (YAML), a name of 'rae weights', or 'embedded'",
+    )
+    .option('--config <file>', "in place of --model: a YAML as the reference's scripts take it, used as they do")
     .option('--weights <file>', `${weights} (safetensors or a PyTorch checkpoint) instead of the model's own`)
     .option('--ema', 'the average of the trained weights (default)')
     .addOption(new Option('--raw', 'the trained weights themselves').conflicts('ema'))
     .addOption(precisionOption())
-    .addOption(threadsOption());
+    .addOption(threadsOption())
+    .hook('preAction', (command) => nameModel(command));
+}
+
+/** The model is what --model or --config names: exactly one of them. */
+function nameModel(command: Command): void {
+  const { model, config } = command.opts<{ model?: string; config?: string }>();
+  if ((model === undefined) === (config === undefined)) {
+    throw new ConfigError(
+      `--model, --config: expected one of them, received ${model === undefined ? 'neither' : 'both'}. A run, or 'embedded', goes with --model.`,
+    );
+  }
+  if (config === undefined) return;
+  if (!/\.ya?ml$/i.test(config))
+    throw new ConfigError(expected('--config', 'a YAML file', config, 'A run goes with --model.'));
+  command.setOptionValue('model', config);
 }
 
 export function precisionOption(): Option {

@@ -1,15 +1,15 @@
 // rae reconstruct: pictures through the encoder and back, with PSNR and SSIM against the cropped input. A grid shows inputs above
 // reconstructions; a folder gets one PNG for each picture, under its own name. --latent-noise asks another question: noise-sweep.ts.
 
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { inOrder } from '../data/index.ts';
+import { inOrder, isPictureSet } from '../data/index.ts';
 import { decodeLatents, encodePictures, portionOf } from '../inference/batches.ts';
 import { type LoadedModel, loadModel } from '../inference/load-model.ts';
 import { openInput } from '../inference/pictures.ts';
 import { byteGrid, splitBytes, toBytes, toPixels } from '../inference/pixels.ts';
-import { savePng } from '../io/image.ts';
+import { decodeImage, savePng } from '../io/image.ts';
 import { psnr } from '../metrics/psnr.ts';
 import { ssim } from '../metrics/ssim.ts';
 import { dispose, tidy } from '../tensor/index.ts';
@@ -43,7 +43,10 @@ const COLUMNS = 8;
 const SHOWN = 40;
 
 export function command(): Command {
-  const example = 'rae reconstruct --model runs/rae --input photos --num 16 --out reconstructions.png';
+  const example = [
+    'rae reconstruct --model runs/rae --input photos --num 16 --out reconstructions.png',
+    'rae reconstruct --config configs/DINOv2-B.yaml --input cat.png --out recon.png',
+  ].join('\n');
   return modelVerb(
     'reconstruct',
     'pictures through the autoencoder, with PSNR and SSIM',
@@ -61,6 +64,10 @@ export function command(): Command {
     )
     .option('--lpips <file>', "with --latent-noise: weights of LPIPS (default: the run's own, where it has them)")
     .addOption(integerOption('--seed <n>', 'with --latent-noise: seed of the noise (default 0)', { min: 0 }))
+    .addHelpText(
+      'after',
+      '\nWith --config, one picture and a FILE.png it does as stage1_sample.py: the picture is stretched, not cropped, and its\nreconstruction alone is written. EXIF orientations are not applied with --config.',
+    )
     .action(run);
 }
 
@@ -74,6 +81,10 @@ async function run(options: ReconstructOptions): Promise<void> {
   if (lost) throw new ConfigError(expected(String(lost), 'to be used with --latent-noise', 'it alone'));
   const model = loadModel(options.model, { ...options, need: 'rae' });
   if (latentNoise) return runSweep(model, { ...options, latentNoise });
+  if (options.config !== undefined && options.out.endsWith('.png') && isPicture(options.input)) {
+    await reconstructOne(model, options);
+    return;
+  }
   const started = performance.now();
   const { scores, unreadable } = await reconstructAll(model, options);
   const seconds = (performance.now() - started) / 1000;
@@ -103,8 +114,29 @@ function checkApart({ input, out }: ReconstructOptions): void {
   throw new ConfigError(expected('--out', 'another place than --input, whose pictures would be lost', out));
 }
 
-async function reconstructAll({ rae, side, config }: LoadedModel, { input, out, num, precision }: ReconstructOptions) {
-  const { exif, synthetic } = config?.data ?? {};
+function isPicture(input: string): boolean {
+  return !isPictureSet(input) && (statSync(input, { throwIfNoEntry: false })?.isFile() ?? false);
+}
+
+/** As the reference's stage1_sample.py: any size and shape, resized by the RAE alone; rounded bytes; no EXIF. */
+async function reconstructOne({ rae, side }: LoadedModel, options: ReconstructOptions): Promise<void> {
+  const { input, out, precision } = options;
+  const { width, height, data } = await decodeImage(input, { exif: false });
+  const made = tidy(() => {
+    const latents = encodePictures(rae, toPixels(data, [1, height, width]), { precision });
+    return toBytes(decodeLatents(rae, latents, { precision }));
+  });
+  await savePng(out, { width: side, height: side, data: made });
+  const result = { out, pictures: 1, input: { width, height }, side };
+  printResult(options, result, `${out}: ${side} x ${side} from ${width} x ${height}`);
+}
+
+async function reconstructAll(
+  { rae, side, config }: LoadedModel,
+  { input, out, num, precision, config: asReference }: ReconstructOptions,
+) {
+  const { synthetic } = config?.data ?? {};
+  const exif = asReference === undefined ? config?.data.exif : false; // the reference applies none
   const { source, nameOf } = await openInput(input, { side, num, exif, seed: synthetic?.seed });
   const isGrid = out.endsWith('.png');
   const scores: Scored[] = [];

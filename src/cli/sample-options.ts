@@ -37,14 +37,18 @@ export function readNoise(path: string, { rae }: LoadedGenerator): Tensor {
   }
 }
 
+/** What the reference's sample.py makes: a golden retriever and an otter. */
+const REFERENCE_LABELS = [207, 360];
+
 /** Which classes, and how many pictures. */
 export function labelsAndNumber(
-  { labels, num, first }: SampleOptions,
+  { labels, num, first, config: asReference }: SampleOptions,
   { config, classes }: LoadedGenerator,
   noise: Tensor | undefined,
 ): { choice: LabelChoice; num: number } {
   const many = config.misc.num_classes > ALL_UP_TO;
-  const choice = labels === undefined ? (many ? 'random' : 'all') : parseLabels(labels, config, classes);
+  const usually = asReference && config.misc.num_classes > Math.max(...REFERENCE_LABELS) ? REFERENCE_LABELS : undefined;
+  const choice = labels === undefined ? (usually ?? (many ? 'random' : 'all')) : parseLabels(labels, config, classes);
   if (choice === 'equal' && first > 0) {
     const what = 'the whole set from index 0 with --labels equal, which permutes the labels of a set';
     throw new ConfigError(expected('--first', what, first));

@@ -22,6 +22,7 @@ import { integerOption, printResult } from './shared.ts';
 export function command(): Command {
   const example = [
     'rae sample --model runs/dit --labels all --num 80 --out samples.png',
+    'rae sample --config configs/DiTDH-XL.yaml --labels 207,360 --out sample.png',
     'rae sample --model runs/dit --labels 207,360 --guidance cfg:1.5@0.1-0.9 --num 50 --out samples --npz samples.npz',
   ].join('\n');
   const verb = modelVerb('sample', 'pictures from noise', example, 'weights of the generator')
@@ -47,7 +48,8 @@ export function command(): Command {
   return withSdeOptions(withSamplingOptions(verb)).action(run);
 }
 
-async function run(options: SampleOptions): Promise<void> {
+async function run(given: SampleOptions): Promise<void> {
+  const options = withOutput(given);
   checkOutputs(options);
   beginVerb(options);
 
@@ -141,6 +143,12 @@ async function run(options: SampleOptions): Promise<void> {
   const speed = `${count(made)} made in ${duration(seconds)}, ${figure(made / seconds)} images/s`;
   const text = before === 0 ? speed.replace('made', 'pictures') : `${count(num)} pictures, ${speed}`;
   printResult(options, result, `${where}: ${text}${cost}`);
+}
+
+/** With --config alone the picture has the reference's name. */
+function withOutput(options: SampleOptions): SampleOptions {
+  const { config, out, npz } = options;
+  return config !== undefined && out === undefined && npz === undefined ? { ...options, out: 'sample.png' } : options;
 }
 
 /** Columns of the grid: a class each where the labels take turns, else a square. */

@@ -54,7 +54,7 @@ export function command(): Command {
 function list(options: VerbOptions): void {
   const settings = hubSettings();
   const rows = Object.entries(catalog).map(([name, entry]) => {
-    const hub = nameOf(name, 'rae weights')!;
+    const hub = nameOf(name, 'weights list')!;
     return { name, ...entry, hub: formatHubName(hub), path: inCache(settings, hub) ?? null };
   });
   const lines = rows.map(({ name, size, about, path }) => [
@@ -109,19 +109,19 @@ async function get(text: string, file: string | undefined, options: GetOptions):
 }
 
 function wanted(text: string, file: string | undefined, { revision = 'main' }: GetOptions): HubName {
-  const name = nameOf(text, 'rae weights get') ?? repository(text);
+  const name = nameOf(text, 'weights get') ?? repository(text);
   const path = [name.path, file].filter((part) => part).join('/');
   return parseHubName(
     formatHubName({ ...name, path, revision: name.revision === 'main' ? revision : name.revision }),
-    'rae weights get',
+    'weights get',
   );
 }
 
 function repository(text: string): HubName {
-  if (text.includes('/')) return parseHubName(text, 'rae weights get');
+  if (text.includes('/')) return parseHubName(text, 'weights get');
   const near = nearestEntry(text);
   const next = near ? `Did you mean '${near}'?` : "'rae weights list' shows the names.";
-  throw new ConfigError(expected('rae weights get', 'a known name, owner/repo, or hf://owner/repo/path', text, next));
+  throw new ConfigError(expected('weights get', 'a known name, owner/repo, or hf://owner/repo/path', text, next));
 }
 
 interface Downloaded {

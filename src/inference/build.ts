@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DecoderConfig, RunConfig } from '../config/index.ts';
+import { checkEncoder, type DecoderConfig, type RunConfig } from '../config/index.ts';
 import { Decoder, type DecoderOptions } from '../models/decoder.ts';
 import type { Encoder } from '../models/encoders/index.ts';
 import { Rae } from '../models/rae.ts';
@@ -34,6 +34,8 @@ export function buildRae(
   { encoder, generator }: { encoder: Encoder; generator?: Generator | undefined },
 ): Rae {
   const { encoder_input_size, noise_tau, noise_kind, reshape_to_2d, eps } = config.stage_1.params;
+  const problems = checkEncoder(config, { hiddenSize: encoder.width, patchSize: encoder.patch });
+  if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   const decoder = new Decoder({ ...decoderSizes(config, encoder), generator });
   return new Rae({
     encoder,

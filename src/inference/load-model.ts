@@ -9,6 +9,7 @@ import type { Stage2Model } from '../models/stage2.ts';
 import { skipInit } from '../nn/index.ts';
 import { ConfigError } from '../util/errors.ts';
 import { loadEncoder, resolveWeights } from '../weights/index.ts';
+import { hintFor } from '../weights/resolve.ts';
 import { loadGenerator, loadRae, loadStatistics, stage2Of, type WeightsChoice } from './build.ts';
 import { hasConfig, type ModelParts, modelParts } from './model-folder.ts';
 
@@ -58,11 +59,14 @@ export function loadModel(path: string, options: LoadModelOptions): LoadedModel 
   }
   const parts = modelParts(path, { raw, flag });
   const encoderFile = need === 'encoder' ? (weights ?? parts.encoder) : parts.encoder;
-  const encoder = loadEncoder(encoderFile, encoderHints(parts.raeConfig));
+  const there = (file: string, part: string) => existing(file, { part, path, flag });
+  const encoder = loadEncoder(there(encoderFile, 'encoder'), encoderHints(parts.raeConfig));
   if (need === 'encoder') return { ...forEncoding(parts, encoder), name: path, config: parts.config };
 
   const decoder = (need === 'rae' ? weights : undefined) ?? parts.decoder;
   if (decoder === undefined) throw missing(flag, 'decoder', path, 'rae train rae');
+  there(decoder, 'decoder');
+  if (parts.stats !== undefined) there(parts.stats, 'statistics');
   const rae = loadRae(parts.raeConfig, { encoder, decoder, stats: parts.stats, raw });
   const loaded: LoadedModel = {
     name: path,
@@ -78,7 +82,7 @@ export function loadModel(path: string, options: LoadModelOptions): LoadedModel 
 
   const dit = weights ?? parts.dit;
   if (dit === undefined) throw missing(flag, 'generator', path, 'rae train dit');
-  const generator = loadGenerator(parts.config, dit, { raw });
+  const generator = loadGenerator(parts.config, there(dit, 'generator'), { raw });
   checkFit(generator, rae);
   return { ...loaded, config: parts.config, generator };
 }
@@ -144,6 +148,15 @@ function checkFit(generator: Stage2Model, rae: Rae): void {
   if (made === wanted) return;
   throw new ConfigError(
     `--model: expected a generator of latents [${wanted}], received one of [${made}]. Stage 2 must have been trained on this RAE.`,
+  );
+}
+
+/** A file that the model at `path` names. ConfigError when it is not there, as where a configuration's paths are of another machine. */
+function existing(file: string, { part, path, flag }: { part: string; path: string; flag: string }): string {
+  if (existsSync(file)) return file;
+  const next = hintFor(file) || 'Its paths begin at the working directory, or beside it or above.';
+  throw new ConfigError(
+    `${flag}: expected the ${part} that '${path}' names, received '${file}', which is not there. ${next}`,
   );
 }
 

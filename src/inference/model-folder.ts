@@ -8,7 +8,7 @@
 // and each of the paths by a name of the catalogue or of the hub as well, once it is in the cache (weights/resolve.ts).
 
 import { existsSync, statSync } from 'node:fs';
-import { basename, dirname, isAbsolute, join } from 'node:path';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadConfig, type RunConfig } from '../config/index.ts';
 import { latestCheckpoint } from '../runs/index.ts';
@@ -16,11 +16,16 @@ import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { readJsonObject, readJsonTexts } from '../util/json.ts';
 import { DIFFUSERS_WEIGHTS } from '../weights/diffusers.ts';
+import { hintsOfFolder } from '../weights/hub-folder.ts';
+import { readDecoderConfig } from '../weights/reference.ts';
 import { hintFor, resolveWeights } from '../weights/resolve.ts';
 import { diffusersParts } from './diffusers-folder.ts';
 
 /** The folder of the shipped model: encoder, decoder, statistics and generator of the embedded set. */
 export const EMBEDDED = fileURLToPath(new URL('../../assets/', import.meta.url));
+
+/** What encoder_config_path is where a configuration says nothing. */
+const UNNAMED_ENCODER = 'facebook/dinov2-base';
 
 export interface ModelParts {
   /** The folder of the parts; none for a configuration file. */
@@ -51,11 +56,12 @@ export function modelParts(path: string, { raw = false, flag = '--model' }: Part
   const foreign = path === 'embedded' ? undefined : diffusersFolder(resolveWeights(path, flag));
   if (foreign !== undefined) return foreign;
   const { folder, configFile, checkpoint, weights } = locate(path, flag);
-  const config = withDecoderFolder(loadConfig(configFile), dirname(configFile));
+  const find = (name: string) => nearby(name, dirname(configFile));
+  const near = (name: string | undefined) => name && find(name);
+  const config = located(loadConfig(configFile), find, folder === undefined ? flag : undefined);
   const own = (name: string) => (folder && existsSync(join(folder, name)) ? join(folder, name) : undefined);
-  const near = (name: string | undefined) => name && nearby(name, dirname(configFile));
   const raeFile = own('rae.yaml');
-  const raeConfig = raeFile === undefined ? config : loadConfig(raeFile);
+  const raeConfig = raeFile === undefined ? config : located(loadConfig(raeFile), find);
   const trained = weights ?? (checkpoint && join(checkpoint.path, raw ? 'model.safetensors' : 'ema.safetensors'));
   const isGenerator = config.stage_2 !== undefined;
   const isRae = !isGenerator && config.mae === undefined;
@@ -67,7 +73,7 @@ export function modelParts(path: string, { raw = false, flag = '--model' }: Part
     raeConfig,
     encoder: own('encoder.safetensors') ?? encoderPath(near(encoderOf(raeConfig)) ?? ''),
     decoder:
-      (isRae ? trained : undefined) ?? own('decoder.safetensors') ?? near(params.pretrained_decoder_path ?? ckpt),
+      (isRae ? trained : undefined) ?? own('decoder.safetensors') ?? near(ckpt ?? params.pretrained_decoder_path),
     stats:
       own('stats.safetensors') ?? near(config.stage_1.params.normalization_stat_path ?? params.normalization_stat_path),
     dit: (isGenerator ? trained : undefined) ?? own('dit.safetensors') ?? near(config.stage_2?.ckpt),
@@ -80,14 +86,6 @@ export function modelParts(path: string, { raw = false, flag = '--model' }: Part
     );
   }
   return parts;
-}
-
-/** The configuration with the folder of the decoder's config.json, like every path of it, looked up beside it too. */
-function withDecoderFolder(config: RunConfig, folder: string): RunConfig {
-  const { params } = config.stage_1;
-  const decoder_config_path = nearby(params.decoder_config_path, folder);
-  if (decoder_config_path === params.decoder_config_path) return config;
-  return { ...config, stage_1: { ...config.stage_1, params: { ...params, decoder_config_path } } };
 }
 
 /** `embedded` -> the shipped encoder; a run of `rae train encoder` -> its encoder; a name -> its place in the cache; else as it is. */
@@ -172,11 +170,52 @@ function encoderOf({ stage_1: { params } }: RunConfig): string {
 }
 
 /**
- * A path of a configuration: from the working directory as in the reference, else from the configuration's own folder, else from
- * the hub's cache. ConfigError for a name that the cache has not.
+ * A path of a configuration: from the working directory as in the reference, else from the configuration's own folder or, for a path
+ * with folders in it, one above (the reference's paths begin at its repository's root), else from the hub's cache.
+ * ConfigError for a name that the cache has not.
  */
-export function nearby(path: string, folder: string): string {
+function nearby(path: string, folder: string): string {
   if (path === 'embedded' || isAbsolute(path) || existsSync(path)) return path;
-  const beside = join(folder, path);
-  return existsSync(beside) ? beside : resolveWeights(path, 'configuration');
+  const above = path.includes('/') ? ancestors(resolve(folder)) : [folder];
+  const found = above.map((at) => join(at, path)).find(existsSync);
+  return found ?? resolveWeights(path, 'configuration');
+}
+
+function ancestors(folder: string): string[] {
+  const parent = dirname(folder);
+  return parent === folder ? [folder] : [folder, ...ancestors(parent)];
+}
+
+/**
+ * The configuration with what else it names beside weights: the decoder's sizes from its config.json, mean and deviation of pictures
+ * from the folder of encoder_config_path where that is not the one with the weights (the reference reads them there), the guide's file.
+ * ConfigError, with `flag`, when that folder is not there.
+ */
+function located(config: RunConfig, near: (path: string) => string, flag?: string): RunConfig {
+  const { stage_1, guidance } = config;
+  const { decoder_config, decoder_config_path, encoder_config_path, encoder_params } = stage_1.params;
+  const processor = near(encoder_config_path);
+  const isOther = encoder_config_path !== encoderOf(config) && encoder_config_path !== UNNAMED_ENCODER;
+  if (isOther && flag !== undefined && !existsSync(processor)) {
+    throw new ConfigError(
+      expected(`${flag}: stage_1.params.encoder_config_path`, 'a folder that is there', processor, hintFor(processor)),
+    );
+  }
+  const sizes = decoder_config ?? readDecoderConfig(near(decoder_config_path));
+  const params = {
+    ...stage_1.params,
+    encoder_params: { ...(isOther && pixelsOf(processor)), ...encoder_params },
+    ...(sizes && { decoder_config: sizes }),
+  };
+  const guide = guidance.guidance_model;
+  return {
+    ...config,
+    stage_1: { ...stage_1, params },
+    guidance: guide?.ckpt ? { ...guidance, guidance_model: { ...guide, ckpt: near(guide.ckpt) } } : guidance,
+  };
+}
+
+function pixelsOf(folder: string): Partial<RunConfig['stage_1']['params']['encoder_params']> {
+  const { mean, std } = hintsOfFolder(folder) as { mean?: [number, number, number]; std?: [number, number, number] };
+  return { ...(mean && { image_mean: mean }), ...(std && { image_std: std }) };
 }

@@ -1,11 +1,11 @@
 // The published weights that rae-ts knows by name: the encoders of the paper, and nyu-visionx/RAE-collections, the reference
-// implementation's decoders, statistics and generators (spec 1.1, 2). Sizes are float32 parameters, so rounded; the hub says the
+// implementation's decoders, statistics and generators (spec 1.1, 2, 14.1). Sizes are float32 parameters, so rounded; the hub says the
 // exact one before a download. Licences are notes for orientation: the repository's own page decides.
 
 import { nearest } from '../util/check.ts';
 
 export interface CatalogEntry {
-  kind: 'encoder' | 'decoder' | 'statistics' | 'generator' | 'guide' | 'discriminator';
+  kind: 'encoder' | 'rae' | 'decoder' | 'statistics' | 'generator' | 'guide' | 'discriminator';
   about: string;
   repo: string;
   /** A file or a folder; '' for the whole repository. */
@@ -39,6 +39,12 @@ export const catalog: Readonly<Record<string, CatalogEntry>> = {
     ...encoder('MAE ViT-B/16', 'facebook/vit-mae-base', 448 * MB),
     licence: "Apache-2.0 on the hub; the authors' own release is CC-BY-NC-4.0",
   },
+  'rae-dinov2-base': rae('dinov2-base-reg, 256 px', 'dinov2-wReg-base-ViTXL-n08', 2007 * MB),
+  'rae-dinov2-base-512': rae('dinov2-base-reg, 512 px', 'dinov2-wReg-base-ViTXL-n08-i512', 2011 * MB),
+  'rae-dinov2-small': rae('dinov2-small-reg', 'dinov2-wReg-small-ViTXL-n08', 1748 * MB),
+  'rae-dinov2-large': rae('dinov2-large-reg', 'dinov2-wReg-large-ViTXL-n08', 2881 * MB),
+  'rae-siglip2-base': rae('siglip2-base', 'siglip2-base-p16-i256-ViTXL-n08', 2032 * MB),
+  'rae-mae-base': rae('mae-base', 'mae-base-p16-ViTXL-n08', 2004 * MB),
   'decoder-dinov2-base': decoder('dinov2-base-reg, 256 px', 'dinov2/wReg_base/ViTXL_n08/model.pt'),
   'decoder-dinov2-base-512': decoder('dinov2-base-reg, 512 px', 'dinov2/wReg_base/ViTXL_n08_i512/model.pt'),
   'decoder-dinov2-small': decoder('dinov2-small-reg', 'dinov2/wReg_small'),
@@ -89,6 +95,13 @@ function encoder(about: string, repo: string, size: number): CatalogEntry {
     licence: APACHE,
     use: 'rae train rae --encoder, rae encode --model',
   };
+}
+
+/** Encoder, decoder and statistics in one, as diffusers' AutoencoderRAE (spec 14.1). */
+function rae(over: string, name: string, size: number): CatalogEntry {
+  const about = `encoder and ViT-XL decoder over ${over}, in diffusers' layout`;
+  const use = 'rae reconstruct --model, rae encode --model, rae train dit --rae';
+  return { kind: 'rae', about, repo: `nyu-visionx/RAE-${name}`, path: '', size, licence: OF_REPOSITORY, use };
 }
 
 function decoder(over: string, path: string): CatalogEntry {

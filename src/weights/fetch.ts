@@ -7,7 +7,6 @@ import { createReadStream, mkdirSync, renameSync, rmSync, statfsSync, statSync }
 import { open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { syncFolder } from '../util/atomic-write.ts';
 import { HubError } from '../util/errors.ts';
 import { bytes } from '../util/format.ts';
 import { takeLock } from '../util/lock.ts';
@@ -113,7 +112,6 @@ export async function fetchFile(settings: HubSettings, file: RemoteFile, options
     try {
       received = await transfer(settings, file, `${blob}.incomplete`, options);
       renameSync(`${blob}.incomplete`, blob);
-      syncFolder(dirname(blob));
     } finally {
       release();
     }

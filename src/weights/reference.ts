@@ -1,11 +1,14 @@
 // Checkpoints of the reference implementation (bytetriper/RAE; spec 1.3): the decoder's flat state dict, and the whole RAE of a
 // stage-1 training checkpoint (`encoder.encoder.*` or `encoder.model.*`, `decoder.*`).
 
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Decoder, DecoderOptions } from '../models/decoder.ts';
 import type { Rae } from '../models/rae.ts';
 import type { KeyReport } from '../nn/index.ts';
 import { type Tensor, tidy } from '../tensor/index.ts';
 import { ConfigError } from '../util/errors.ts';
+import { readJsonObject } from '../util/json.ts';
 import { decoderFromDiffusers, diffusersPositions, isDiffusersDecoder } from './diffusers.ts';
 import { loadEncoderState } from './encoder-state.ts';
 import { below, stripWrappers } from './key-table.ts';
@@ -15,6 +18,15 @@ export function decoderState<T>(state: ReadonlyMap<string, T>): Map<string, T> {
   const plain = stripWrappers(state);
   const inner = below(plain, 'decoder.');
   return decoderFromDiffusers(inner.size > 0 ? inner : plain);
+}
+
+/** Sizes of a decoder under the names of its config.json. */
+export interface DecoderSizes {
+  decoder_hidden_size: number;
+  decoder_num_hidden_layers: number;
+  decoder_num_attention_heads: number;
+  decoder_intermediate_size: number;
+  layer_norm_eps: number;
 }
 
 /**
@@ -48,6 +60,24 @@ export function loadRaeState(rae: Rae, state: ReadonlyMap<string, Tensor>): void
   const plain = stripWrappers(state);
   loadEncoderState(rae.encoder, below(plain, 'encoder.'));
   rae.decoder.loadStateDict(below(plain, 'decoder.'));
+}
+
+/** The sizes in a folder's config.json, or undefined where there is none. ConfigError when it is no decoder's. */
+export function readDecoderConfig(folder: string): DecoderSizes | undefined {
+  const file = join(folder, 'config.json');
+  if (!existsSync(file)) return undefined;
+  const { width, depth, heads, hidden, eps } = decoderOptions(readJsonObject(file), {
+    channels: 1,
+    patch: 1,
+    tokens: 1,
+  });
+  return {
+    decoder_hidden_size: width,
+    decoder_num_hidden_layers: depth,
+    decoder_num_attention_heads: heads,
+    decoder_intermediate_size: hidden,
+    layer_norm_eps: eps ?? 1e-12,
+  };
 }
 
 /** The reference's decoder configuration (ViTB, ViTL, ViTXL/config.json) as our options; what it says of sizes that the RAE sets is left out. */

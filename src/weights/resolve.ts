@@ -1,10 +1,11 @@
 // From what a user writes where a file of weights is expected to the file: paths as they are, names of the catalogue and of the hub
 // by the cache. Nothing is ever downloaded on the way: a name that is not in the cache is an error that says how to get it.
 
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError } from '../util/errors.ts';
 import { bytes } from '../util/format.ts';
+import { asObject, readJsonObject } from '../util/json.ts';
 import { catalogEntry, nearestEntry } from './catalog.ts';
 import { cachedPath, type HubSettings, hubSettings } from './hub-cache.ts';
 import { type HubName, isHubName, isRepoName, parseHubName } from './hub-name.ts';
@@ -13,6 +14,7 @@ import { type HubName, isHubName, isRepoName, parseHubName } from './hub-name.ts
 export const WEIGHTS = /\.(safetensors|bin|pt|pth|ckpt)$/;
 
 /** The reference's local folder for nyu-visionx/RAE-collections. */
+const COLLECTIONS = 'nyu-visionx/RAE-collections';
 const REFERENCE_FOLDER = /^(?:\.\/)?models\/(.+)$/;
 
 /** What a name of the catalogue or of the hub stands for; undefined for anything else. ConfigError when it is a broken hub name. */
@@ -43,7 +45,10 @@ export function resolveWeights(text: string, where: string, settings: HubSetting
 export function hintFor(text: string): string {
   const near = nearestEntry(text);
   if (near !== undefined && !text.includes('/')) return `Did you mean '${near}' (rae weights list)?`;
-  return isRepoName(text) ? `If it is a repository of the hub: rae weights get ${text}` : '';
+  const inCollections = REFERENCE_FOLDER.exec(text)?.[1];
+  if (inCollections !== undefined)
+    return `It is one of the published files: rae weights get hf://${COLLECTIONS}/${inCollections}`;
+  return isRepoName(text) && !/\.\w+$/.test(text) ? `If it is a repository of the hub: rae weights get ${text}` : '';
 }
 
 /** A name's place in the cache when all that is needed is there: of a folder with one file of weights, that file. */
@@ -59,7 +64,7 @@ export function inCache(settings: HubSettings, name: HubName): string | undefine
 /** `owner/repo`, and the reference's `models/...`, where the cache has them. */
 function bareName(text: string, settings: HubSettings): string | undefined {
   const inCollections = REFERENCE_FOLDER.exec(text)?.[1];
-  const collections = { repo: 'nyu-visionx/RAE-collections', revision: 'main' };
+  const collections = { repo: COLLECTIONS, revision: 'main' };
   if (inCollections !== undefined) return cachedPath(settings, { ...collections, path: inCollections });
   return isRepoName(text) ? inCache(settings, parseHubName(text, 'weights')) : undefined;
 }
@@ -70,10 +75,9 @@ function isComplete(folder: string): boolean {
   const shards = files
     .filter((file) => /\.(safetensors|bin)\.index\.json$/.test(file))
     .flatMap((file) => {
-      const { weight_map = {} } = JSON.parse(readFileSync(join(folder, file), 'utf8')) as {
-        weight_map?: Record<string, string>;
-      };
-      return Object.values(weight_map).map((shard) => join(folder, file, '..', shard));
+      const { weight_map } = readJsonObject(join(folder, file));
+      const shards = Object.values(asObject(weight_map, `${file}: weight_map`));
+      return shards.map((shard) => join(folder, file, '..', String(shard)));
     });
   return (
     files.some((file) => WEIGHTS.test(file) && existsSync(join(folder, file))) &&
