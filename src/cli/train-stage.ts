@@ -5,6 +5,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type RunConfig, type RunConfigInput, resolveConfig } from '../config/index.ts';
 import { buildRae, stage2Of } from '../inference/build.ts';
+import { encoderHints } from '../inference/load-model.ts';
 import { encoderPath } from '../inference/model-folder.ts';
 import { loadSafetensors } from '../io/safetensors.ts';
 import type { Lpips } from '../losses/lpips.ts';
@@ -93,9 +94,8 @@ function frame({ out, resume = false, steps, seconds }: TrainOptions) {
 function adoptEncoder(config: RunConfig, { out, resume }: TrainOptions): Encoder {
   const own = join(out, 'encoder.safetensors');
   const keep = resume && existsSync(own);
-  const { encoder_config_path, encoder_params } = config.stage_1.params;
-  const { image_mean: mean, image_std: std, normalize } = encoder_params;
-  const encoder = loadEncoder(keep ? own : encoderPath(encoder_config_path), { mean, std, normalize });
+  const { encoder_config_path } = config.stage_1.params;
+  const encoder = loadEncoder(keep ? own : encoderPath(encoder_config_path), encoderHints(config));
   if (!keep) {
     mkdirSync(out, { recursive: true });
     saveEncoder(own, encoder.vit, encoder.spec);

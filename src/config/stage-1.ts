@@ -5,8 +5,8 @@ import { z } from 'zod';
 import { optimizer, scheduler } from './training.ts';
 import { count, fraction, maybe, natural, path, positive, rgb } from './values.ts';
 
-/** Encoder layouts: the reference's three wrappers, and ours for timm's ViT and DeiT files and for self-trained encoders. */
-export const ENCODERS = ['Dinov2withNorm', 'SigLIP2wNorm', 'MAEwNorm', 'ViTwNorm'] as const;
+/** Encoder layouts: the reference's three wrappers, and ours for DINOv3, for timm's ViT and DeiT files and for self-trained encoders. */
+export const ENCODERS = ['Dinov2withNorm', 'Dinov3withNorm', 'SigLIP2wNorm', 'MAEwNorm', 'ViTwNorm'] as const;
 
 const encoderParams = z.strictObject({
   dinov2_path: maybe(path), // the file to load where it differs from encoder_config_path (reference's argument names)
@@ -15,6 +15,8 @@ const encoderParams = z.strictObject({
   num_tokens: maybe(count),
   image_mean: maybe(rgb), // ours, like image_std: for encoders without a preprocessor_config.json
   image_std: maybe(rgb),
+  layers: maybe(z.array(natural).min(1)), // ours, like add_mean: RAEv2's average over several blocks (0 is the first), instead of the last one's
+  add_mean: maybe(z.boolean()), // with `layers`: add the mean token of the last of them; default: for DINOv3 and SigLIP2, as RAEv2
 });
 
 /** Decoder sizes, spelled as in the reference's decoder config.json (Hugging Face ViTMAE names). */

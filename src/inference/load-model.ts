@@ -8,7 +8,7 @@ import { Rae } from '../models/rae.ts';
 import type { Stage2Model } from '../models/stage2.ts';
 import { skipInit } from '../nn/index.ts';
 import { ConfigError } from '../util/errors.ts';
-import { loadEncoder, resolveWeights } from '../weights/index.ts';
+import { type EncoderHints, loadEncoder, resolveWeights } from '../weights/index.ts';
 import { hintFor } from '../weights/resolve.ts';
 import { loadGenerator, loadRae, loadStatistics, stage2Of, type WeightsChoice } from './build.ts';
 import { hasConfig, type ModelParts, modelParts } from './model-folder.ts';
@@ -112,9 +112,10 @@ function shapeOf(model: Stage2Model): string {
   return [model.inChannels, ...model.inputSize].join(', ');
 }
 
-function encoderHints({ stage_1 }: RunConfig) {
-  const { image_mean: mean, image_std: std, normalize } = stage_1.params.encoder_params;
-  return { mean, std, normalize };
+/** What a configuration says of its encoder beside the file. */
+export function encoderHints({ stage_1 }: RunConfig): EncoderHints {
+  const { image_mean: mean, image_std: std, normalize, layers, add_mean: addMean } = stage_1.params.encoder_params;
+  return { mean, std, normalize, layers, addMean };
 }
 
 function forEncoding(parts: ModelParts, encoder: Encoder): Omit<LoadedModel, 'name' | 'config'> {

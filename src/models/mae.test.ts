@@ -58,7 +58,7 @@ test('a seed gives the same initial weights and the same masks', () => {
 
 test('position tables are saved but not trained', () => {
   const mae = tinyMae();
-  expect(mae.encoder.pos_embed.requiresGrad).toBe(false);
+  expect(mae.encoder.pos_embed!.requiresGrad).toBe(false);
   expect(mae.decoder_pos_embed.requiresGrad).toBe(false);
   expect([...mae.stateDict().keys()]).toContain('encoder.pos_embed');
 });

@@ -127,7 +127,7 @@ export class MaskedAutoencoder extends Module {
     if (cls_token) init.normal_(cls_token, { std: 0.02, generator });
     init.normal_(this.mask_token, { std: 0.02, generator });
     const fixed = fixedPositions(options.width, options.grid);
-    noGrad(() => pos_embed.setRequiresGrad(false).copy_(fixed));
+    noGrad(() => pos_embed!.setRequiresGrad(false).copy_(fixed));
     fixed.dispose();
   }
 }

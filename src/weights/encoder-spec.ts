@@ -35,6 +35,8 @@ const required = {
 const optional: Record<Exclude<keyof ViTOptions, keyof typeof required>, Test> = {
   channels: isCount,
   classToken: isBoolean,
+  positions: oneOf('table', 'rotary'),
+  ropeBase: isPositive,
   registers: isNatural,
   layerScale: isBoolean,
   feedForward: oneOf('gelu', 'gelu_pytorch_tanh', 'swiglu'),
@@ -57,6 +59,8 @@ export function parseEncoderSpec(json: string, where: string): EncoderSpec {
   check('family', spec.family, (value) => typeof value === 'string');
   check('mean', spec.mean, listOf(isNumber, 3));
   check('std', spec.std, listOf(isPositive, 3));
+  check('layers', spec.layers, (value) => value === undefined || (Array.isArray(value) && value.every(isNatural)));
+  check('addMean', spec.addMean, (value) => value === undefined || isBoolean(value));
   for (const [key, test] of Object.entries(required)) check(key, vit[key], test);
   for (const [key, value] of Object.entries(vit)) {
     if (!Object.hasOwn(required, key))
@@ -71,7 +75,7 @@ export function checkSizes({ vit }: EncoderSpec, state: ReadonlyMap<string, Shap
   const first = feedForward === 'swiglu' ? 'w12' : 'fc1';
   const shapes: [key: string, shape: readonly number[] | undefined][] = [
     ['patch_embed.proj.weight', [width, channels, patch, patch]],
-    ['pos_embed', [1, Number(classToken) + grid[0] * grid[1], width]],
+    ['pos_embed', vit.positions === 'rotary' ? undefined : [1, Number(classToken) + grid[0] * grid[1], width]],
     ['reg_token', registers > 0 ? [1, registers, width] : undefined],
     [`blocks.${depth - 1}.mlp.${first}.weight`, depth > 0 ? [first === 'w12' ? 2 * hidden : hidden, width] : undefined],
   ];

@@ -7,7 +7,7 @@ import { type Shaped, type StateDict, skipInit } from '../nn/index.ts';
 import { type Tensor, tidy } from '../tensor/index.ts';
 import { WeightsError } from '../util/errors.ts';
 import { type Joiner, type KeyTable, shapeJoiner, tensorJoiner, translate } from './key-table.ts';
-import { dinov2Table, maeTable, siglipTable } from './vit-tables.ts';
+import { dinov2Table, dinov3GatedTable, dinov3Table, maeTable, siglipTable } from './vit-tables.ts';
 
 /** What the tensors do not say. */
 export interface EncoderHints extends EncoderOptions {
@@ -16,6 +16,12 @@ export interface EncoderHints extends EncoderOptions {
   eps?: number | undefined;
   mean?: readonly number[] | undefined;
   std?: readonly number[] | undefined;
+  /** Longest period of rotary positions (DINOv3: 100). */
+  ropeBase?: number | undefined;
+  /** Blocks whose tokens are averaged (RAEv2), instead of the last one's alone. */
+  layers?: readonly number[] | undefined;
+  /** With `layers`: add the mean token of the last of them; RAEv2 does for DINOv3 and SigLIP2, so the default. */
+  addMean?: boolean | undefined;
 }
 
 interface Layout {
@@ -30,6 +36,7 @@ const timmTable: KeyTable = { name: 'ViT (timm)', stems: {}, ignored: [/^head(_d
 
 const anchors: readonly [anchor: string, table: KeyTable, family: Layout['family']][] = [
   ['embeddings.patch_embeddings.projection.weight', dinov2Table, 'dinov2'],
+  ['embeddings.patch_embeddings.weight', dinov3Table, 'dinov3'],
   ['embeddings.patch_embedding.weight', siglipTable, 'siglip2'],
   ['patch_embed.proj.weight', timmTable, 'deit'],
 ];
@@ -41,6 +48,8 @@ export function detectLayout(keys: Iterable<string>): Layout {
     const key = all.find((name) => name === anchor || name.endsWith(`.${anchor}`));
     if (key === undefined) continue;
     const prefix = key.slice(0, -anchor.length);
+    const gated = family === 'dinov3' && all.includes(`${prefix}layer.0.mlp.gate_proj.weight`);
+    if (gated) return { family, prefix, table: dinov3GatedTable };
     const isMae = family === 'dinov2' && !all.includes(`${prefix}encoder.layer.0.layer_scale1.lambda1`);
     return isMae ? { family: 'mae', prefix, table: maeTable } : { family, prefix, table };
   }
@@ -77,20 +86,35 @@ export function inferSpec(
   const swiglu = state.has('blocks.0.mlp.w12.weight');
   const hidden = swiglu ? shape('blocks.0.mlp.w12.weight')[0]! / 2 : shape('blocks.0.mlp.fc1.weight')[0]!;
   const registers = state.get('reg_token')?.shape[1] ?? 0;
-  const positions = shape('pos_embed').at(-2)! - Number(state.has('cls_token'));
+  const imageSize = state.has('pos_embed')
+    ? squareSide('loadEncoder: position table', shape('pos_embed').at(-2)! - Number(state.has('cls_token'))) * patch
+    : undefined; // rotary positions fit any
   const spec = encoders[family]({
     width,
     depth,
     heads: hints.heads ?? Math.max(1, Math.round(width / 64)),
     hidden,
     patch,
-    imageSize: squareSide('loadEncoder: position table', positions) * patch,
+    ...(imageSize !== undefined && { imageSize }),
     registers,
     swiglu,
     ...(hints.eps !== undefined && { eps: hints.eps }),
+    ...(hints.ropeBase !== undefined && { ropeBase: hints.ropeBase }),
     normalize: hints.normalize ?? true,
   });
-  return { ...spec, mean: hints.mean ?? spec.mean, std: hints.std ?? spec.std };
+  return withHints(spec, hints);
+}
+
+/** The specification with what the caller says of pixels and layers. */
+export function withHints(spec: EncoderSpec, { mean, std, layers, addMean }: EncoderHints): EncoderSpec {
+  const chosen = layers ?? spec.layers;
+  const byFamily = spec.family === 'dinov3' || spec.family === 'siglip2';
+  return {
+    ...spec,
+    mean: mean ?? spec.mean,
+    std: std ?? spec.std,
+    ...(chosen && { layers: chosen, addMean: addMean ?? spec.addMean ?? byFamily }),
+  };
 }
 
 /**

@@ -17,6 +17,7 @@ export function hintsOfFolder(folder: string): EncoderHints {
   const vision = config.vision_config ? asObject(config.vision_config, `${configFile}: vision_config`) : config; // SigLIP nests it
   return {
     heads: field(vision, 'num_attention_heads', { where: configFile, is: isCount }),
+    ropeBase: field(vision, 'rope_theta', { where: configFile, is: isPositive }),
     eps: field(vision, 'layer_norm_eps', { where: configFile, is: isPositive }),
     mean: field(pixels, 'image_mean', { where: pixelFile, is: isRgb }),
     std: field(pixels, 'image_std', { where: pixelFile, is: isDeviation }),

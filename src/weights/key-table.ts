@@ -2,7 +2,7 @@
 // Three of their keys may make one of ours (query, key and value): they are concatenated along the first axis, in that order.
 
 import type { Shaped, StateDict } from '../nn/index.ts';
-import { cat, noGrad, type Tensor } from '../tensor/index.ts';
+import { cat, noGrad, type Tensor, zerosLike } from '../tensor/index.ts';
 import { WeightsError } from '../util/errors.ts';
 
 /** Stem of our key -> stem of theirs, or stems; `*` is a block's number; without `.weight` and `.bias` a line holds for both. */
@@ -13,6 +13,8 @@ export interface KeyTable {
   stems: Stems;
   /** Keys of theirs that have no use here. */
   ignored: readonly RegExp[];
+  /** Parts of joined keys that their files leave out because they are zeros. */
+  zero?: readonly RegExp[];
 }
 
 /** The keys of theirs that make up one of ours; empty when the table does not know it. */
@@ -40,6 +42,8 @@ export function ourKey(table: KeyTable, theirs: string): { key: string; part: nu
 export interface Joiner<T> {
   /** Joins parts along the first axis. */
   join(parts: T[]): T;
+  /** Zeros of the same shape. */
+  zeros(like: T): T;
 }
 
 /**
@@ -47,7 +51,11 @@ export interface Joiner<T> {
  * loading reports them.
  * @throws WeightsError when a part of a joined key is missing
  */
-export function translate<T>(table: KeyTable, theirs: ReadonlyMap<string, T>, { join }: Joiner<T>): Map<string, T> {
+export function translate<T>(
+  table: KeyTable,
+  theirs: ReadonlyMap<string, T>,
+  { join, zeros }: Joiner<T>,
+): Map<string, T> {
   const ours = new Map<string, T>();
   const parts = new Map<string, (T | undefined)[]>();
   for (const [name, value] of theirs) {
@@ -61,9 +69,12 @@ export function translate<T>(table: KeyTable, theirs: ReadonlyMap<string, T>, { 
     parts.set(found.key, pieces);
   }
   for (const [key, pieces] of parts) {
+    const names = theirKeys(table, key);
+    const like = pieces.find((piece) => piece !== undefined)!;
+    for (const [part, piece] of pieces.entries()) if (!piece && isZero(table, names[part]!)) pieces[part] = zeros(like);
     const present = pieces.filter((piece) => piece !== undefined);
     if (present.length < pieces.length) {
-      const wanted = theirKeys(table, key).filter((_, part) => pieces[part] === undefined);
+      const wanted = names.filter((_, part) => pieces[part] === undefined);
       throw new WeightsError(
         `${table.name}: expected the keys ${wanted.join(', ')}, received none. The file is incomplete.`,
       );
@@ -80,18 +91,28 @@ export function translateBack(table: KeyTable, ours: ReadonlyMap<string, Tensor>
     const names = theirKeys(table, key);
     if (names.length === 0) throw new WeightsError(`${table.name}: expected a known key, received '${key}'.`);
     const pieces = names.length === 1 ? [value] : value.chunk(names.length, 0);
-    for (const [part, name] of names.entries()) theirs.set(name, pieces[part]!);
+    for (const [part, name] of names.entries()) {
+      if (!isZero(table, name)) theirs.set(name, pieces[part]!);
+      else if (pieces[part]!.ne(0).any().item() !== 0)
+        throw new WeightsError(
+          `${table.name}: expected zeros for '${name}', which has no place there, received others.`,
+        );
+    }
   }
   return theirs;
 }
 
-export const tensorJoiner: Joiner<Tensor> = { join: (parts) => noGrad(() => cat(parts, 0)) };
+export const tensorJoiner: Joiner<Tensor> = {
+  join: (parts) => noGrad(() => cat(parts, 0)),
+  zeros: (like) => zerosLike(like),
+};
 
 /** Joins shapes as `tensorJoiner` joins tensors: for reading sizes off a header. */
 export const shapeJoiner: Joiner<Shaped> = {
   join: (parts) => ({
     shape: [parts.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0), ...(parts[0]?.shape.slice(1) ?? [])],
   }),
+  zeros: (like) => like,
 };
 
 /** Removes what wrappers put in front of keys (`module.`, `_orig_mod.`), however often and in whatever order. */
@@ -116,6 +137,10 @@ function readings(key: string): { stem: string; numbers: string[]; ending: strin
   const [, body, ending] = /^(.*)(\.weight|\.bias)$/.exec(stem) ?? [];
   const whole = { stem, numbers, ending: '' };
   return body && ending ? [whole, { stem: body, numbers, ending }] : [whole];
+}
+
+function isZero({ zero = [] }: KeyTable, name: string): boolean {
+  return zero.some((pattern) => pattern.test(name));
 }
 
 function fill(stem: string, numbers: readonly string[]): string {

@@ -15,7 +15,7 @@ import { sha256 } from '../util/digest.ts';
 import { WeightsError } from '../util/errors.ts';
 import { type DiffusersConfig, diffusersWeights, readDiffusersConfig } from './diffusers.ts';
 import { checkSizes, parseEncoderSpec } from './encoder-spec.ts';
-import { type EncoderHints, encoderFromState, loadEncoderState } from './encoder-state.ts';
+import { type EncoderHints, encoderFromState, loadEncoderState, withHints } from './encoder-state.ts';
 import { hintsOfFolder } from './hub-folder.ts';
 
 /** Metadata key of our own encoder files: the EncoderSpec as JSON. */
@@ -110,12 +110,7 @@ function loadFile(path: string, hints: EncoderHints): Encoder {
 
 function loadOwn(path: string, saved: EncoderSpec, hints: EncoderHints): Encoder {
   const finalNorm = hints.normalize === false ? 'affine' : 'plain';
-  const spec: EncoderSpec = {
-    ...saved,
-    vit: { ...saved.vit, finalNorm },
-    mean: hints.mean ?? saved.mean,
-    std: hints.std ?? saved.std,
-  };
+  const spec = withHints({ ...saved, vit: { ...saved.vit, finalNorm } }, hints);
   const state = loadSafetensors(path);
   try {
     const encoder = skipInit(() => new Encoder(spec));

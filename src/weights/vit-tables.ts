@@ -27,6 +27,37 @@ export const dinov2Table: KeyTable = {
   ignored: [/^embeddings\.mask_token$/],
 };
 
+const dinov3Stems = {
+  cls_token: 'embeddings.cls_token',
+  reg_token: 'embeddings.register_tokens',
+  'patch_embed.proj': 'embeddings.patch_embeddings',
+  'blocks.*.norm1': 'layer.*.norm1',
+  'blocks.*.attn.qkv': ['q_proj', 'k_proj', 'v_proj'].map((name) => `layer.*.attention.${name}`),
+  'blocks.*.attn.proj': 'layer.*.attention.o_proj',
+  'blocks.*.ls1.gamma': 'layer.*.layer_scale1.lambda1',
+  'blocks.*.norm2': 'layer.*.norm2',
+  'blocks.*.ls2.gamma': 'layer.*.layer_scale2.lambda1',
+  norm: 'norm',
+};
+
+/** Keys have no bias there. `up_proj` is the first layer of the plain feed-forward, but the second half of the gated one's. */
+export const dinov3Table: KeyTable = {
+  name: 'DINOv3 (Hugging Face)',
+  stems: { ...dinov3Stems, 'blocks.*.mlp.fc1': 'layer.*.mlp.up_proj', 'blocks.*.mlp.fc2': 'layer.*.mlp.down_proj' },
+  ignored: [/^embeddings\.mask_token$/],
+  zero: [/\.k_proj\.bias$/],
+};
+
+export const dinov3GatedTable: KeyTable = {
+  ...dinov3Table,
+  name: 'DINOv3 with SwiGLU (Hugging Face)',
+  stems: {
+    ...dinov3Stems,
+    'blocks.*.mlp.w12': ['gate_proj', 'up_proj'].map((name) => `layer.*.mlp.${name}`),
+    'blocks.*.mlp.w3': 'layer.*.mlp.down_proj',
+  },
+};
+
 export const maeTable: KeyTable = {
   name: 'ViT-MAE (Hugging Face)',
   stems: {

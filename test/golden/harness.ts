@@ -174,19 +174,20 @@ async function runEntry(entry: Entry, run: Kinds[string] & {}, context: TestCont
 
 const manifests = new Map<string, Entry[] | undefined>();
 
-/** The entries of an area, parsed once; undefined where the folder has no such area. */
+/** Fixtures made by own/make.py, for what the reference does not have: they run whatever RAE_FIXTURES names. */
+const own = join(repository, 'test', 'golden', 'own');
+
+/** The entries of an area, parsed once; undefined where there are none. */
 export function readManifest(area: string): Entry[] | undefined {
   if (!manifests.has(area)) {
-    const dir = join(root, area);
-    const file = join(dir, 'manifest.json');
-    const found = existsSync(file)
-      ? (JSON.parse(readFileSync(file, 'utf8')) as { fixtures: Entry[] }).fixtures.map((entry) => ({
-          ...entry,
-          area,
-          dir,
-        }))
-      : undefined;
-    manifests.set(area, found);
+    const found = [root, own].flatMap((folder) => {
+      const dir = join(folder, area);
+      const file = join(dir, 'manifest.json');
+      if (!existsSync(file)) return [];
+      const { fixtures } = JSON.parse(readFileSync(file, 'utf8')) as { fixtures: Entry[] };
+      return fixtures.map((entry) => ({ ...entry, area, dir }));
+    });
+    manifests.set(area, found.length > 0 ? found : undefined);
   }
   return manifests.get(area);
 }

@@ -35,6 +35,8 @@ interface Call {
   args: Record<string, string>;
   image?: string;
   normalize?: boolean;
+  layers?: number[];
+  add_mean?: boolean;
   debug?: string | boolean;
 }
 
@@ -52,9 +54,11 @@ function heads(entry: Entry): number {
 // ── encoders ──────────────────────────────────────────
 
 function encoder(entry: Entry, fixture: Fixture): void {
-  for (const normalize of new Set(calls(entry).map((call) => call.normalize ?? true))) {
-    const model = encoderFromState(fixture.group('weights/'), { heads: heads(entry), normalize });
-    for (const call of calls(entry).filter((c) => (c.normalize ?? true) === normalize)) {
+  const how = ({ normalize = true, layers, add_mean: addMean }: Call) => ({ normalize, layers, addMean });
+  const ropeBase = (entry.config.hf_config as Numbers).rope_theta;
+  for (const hints of new Set(calls(entry).map((call) => JSON.stringify(how(call))))) {
+    const model = encoderFromState(fixture.group('weights/'), { heads: heads(entry), ropeBase, ...JSON.parse(hints) });
+    for (const call of calls(entry).filter((c) => JSON.stringify(how(c)) === hints)) {
       noGrad(() => {
         const pixels = input(fixture, call.args.pixel_values!);
         const tokens = model.forward(pixels, {

@@ -2,17 +2,23 @@
 // tokens are dropped (spec 2). One small file a family beside this one gives the options.
 
 import { Module } from '../../nn/index.ts';
-import type { Tensor } from '../../tensor/index.ts';
+import { stack, type Tensor, tidy } from '../../tensor/index.ts';
+import { expected } from '../../util/check.ts';
+import { ArgumentError } from '../../util/errors.ts';
 import { ViT, type ViTForwardOptions, type ViTOptions } from '../vit.ts';
 
 /** Everything that makes an encoder, as plain data: it travels in checkpoints. */
 export interface EncoderSpec {
-  /** Family, for messages and key adapters: dinov2, siglip2, mae, deit, vit. */
+  /** Family, for messages and key adapters: dinov2, dinov3, siglip2, mae, deit, vit. */
   family: string;
   vit: ViTOptions;
   /** Pixel mean and standard deviation per channel, of pixels in [0, 1]. */
   mean: readonly number[];
   std: readonly number[];
+  /** Blocks (0 is the first) whose tokens, each through the final norm, are averaged (RAEv2; spec 18); the last one's alone when left out. */
+  layers?: readonly number[];
+  /** With `layers`: the mean token of the last of them is added to every token, as RAEv2 does for DINOv3 and SigLIP2. */
+  addMean?: boolean;
 }
 
 export interface EncoderOptions {
@@ -40,6 +46,7 @@ export class Encoder extends Module {
 
   constructor(spec: EncoderSpec) {
     super();
+    checkLayers(spec);
     this.vit = new ViT(spec.vit);
     this.spec = spec;
   }
@@ -56,6 +63,35 @@ export class Encoder extends Module {
 
   /** Pixels normalised by `spec.mean` and `spec.std` [B, 3, H, W] -> patch tokens [B, N, C]. */
   forward(pixels: Tensor, options: ViTForwardOptions = {}): Tensor {
-    return this.vit.forward(pixels, options).slice(1, this.vit.prefix); // [B, N, C]
+    const { layers } = this.spec;
+    return layers ? this.severalLayers(pixels, layers, options) : this.patches(this.vit.forward(pixels, options)); // [B, N, C]
   }
+
+  private patches(tokens: Tensor): Tensor {
+    return tokens.slice(1, this.vit.prefix); // [B, P + N, C] -> [B, N, C]
+  }
+
+  private severalLayers(pixels: Tensor, layers: readonly number[], { onBlock }: ViTForwardOptions): Tensor {
+    return tidy(() => {
+      const last = Math.max(...layers);
+      const wanted: Tensor[] = [];
+      this.vit.forward(pixels, {
+        blocks: last + 1,
+        onBlock: (index, tokens) => {
+          onBlock?.(index, tokens);
+          if (layers.includes(index)) wanted.push(this.patches(this.vit.norm?.forward(tokens) ?? tokens)); // [B, N, C]
+        },
+      });
+      const mean = stack(wanted, 0).mean([0]); // [B, N, C]
+      return this.spec.addMean ? mean.add(wanted.at(-1)!.mean([1], { keepdim: true })) : mean;
+    });
+  }
+}
+
+function checkLayers({ layers, vit }: EncoderSpec): void {
+  if (layers === undefined) return;
+  const sound =
+    layers.every((i) => Number.isInteger(i) && i >= 0 && i < vit.depth) && new Set(layers).size === layers.length;
+  if (sound && layers.length > 0) return;
+  throw new ArgumentError(expected('Encoder: layers', `different blocks from 0 to ${vit.depth - 1}`, layers));
 }

@@ -14,6 +14,7 @@ import {
 import { ones, type Tensor } from '../../tensor/index.ts';
 import { ArgumentError } from '../../util/errors.ts';
 import { Mlp } from './mlp.ts';
+import { type Rotation, rotateHalves } from './patch-rope.ts';
 import { SwiGLU } from './swiglu.ts';
 
 /** `swiglu` is DINOv2 giant's: silu(first half) * second half. */
@@ -49,8 +50,9 @@ export class ViTBlock extends Module {
     this.ls2 = layerScale ? new LayerScale(width) : undefined;
   }
 
-  forward(x: Tensor): Tensor {
-    const attended = this.attn.forward(this.norm1.forward(x)); // [B, N, D]
+  /** `rotation`: where the tokens lie, when positions are rotary. */
+  forward(x: Tensor, rotation?: Rotation): Tensor {
+    const attended = this.attn.forward(this.norm1.forward(x), rotation); // [B, N, D]
     const y = x.add(this.ls1?.forward(attended) ?? attended);
     const fed = this.mlp.forward(this.norm2.forward(y)); // [B, N, D]
     return y.add(this.ls2?.forward(fed) ?? fed);
@@ -75,11 +77,12 @@ class Attention extends Module {
     this.heads = heads;
   }
 
-  forward(x: Tensor): Tensor {
+  forward(x: Tensor, rotation?: Rotation): Tensor {
     const [B, N, D] = x.dims(3);
     const split = this.qkv.forward(x).view([B, N, 3, this.heads, D / this.heads]); // [B, N, 3, H, d]
     const [q, k, v] = split.permute([2, 0, 3, 1, 4]).unbind(0) as [Tensor, Tensor, Tensor]; // each [B, H, N, d]
-    return this.proj.forward(mergeHeads(attention(q, k, v))); // [B, N, D]
+    const [turnedQ, turnedK] = rotation ? [rotateHalves(q, rotation), rotateHalves(k, rotation)] : [q, k];
+    return this.proj.forward(mergeHeads(attention(turnedQ, turnedK, v))); // [B, N, D]
   }
 }
 
