@@ -1,5 +1,6 @@
 // What the tensors of a file are, told from their names and shapes, and what can be done with them.
 
+import { dirname } from 'node:path';
 import { detectLayout } from '../weights/encoder-state.ts';
 import { parseEncoderSpec } from '../weights/index.ts';
 import type { Listing, TensorEntry } from './inspect-file.ts';
@@ -8,6 +9,8 @@ export interface Recognised {
   what: string;
   /** A command that uses the file. */
   next?: string;
+  /** A command that brings it to another layout. */
+  convert?: string;
 }
 
 type Rule = (file: Listing, names: ReadonlyMap<string, TensorEntry>, path: string) => Recognised | undefined;
@@ -44,7 +47,12 @@ const rules: readonly Rule[] = [
   },
   (_file, names, path) => {
     if (!names.has('var') || names.size > 2) return undefined;
-    return { what: 'statistics of latents', next: `rae train dit --rae RUN --stats ${path} --data PICTURES --out RUN` };
+    const mean = names.has('mean') ? '' : ' (no mean: latents are only scaled)';
+    return {
+      what: `statistics of latents${mean}`,
+      next: `rae train dit --rae RUN --stats ${path} --data PICTURES --out RUN`,
+      convert: toOther(path, 'stats'),
+    };
   },
   (_file, names) => {
     const pictures = names.get('arr_0');
@@ -62,13 +70,30 @@ const rules: readonly Rule[] = [
       name.startsWith(prefix) ? [{ ...rest, name: name.slice(prefix.length) }] : [],
     );
     const inner = recognise({ ...file, tensors, metadata: {} }, path);
-    return { ...inner, what: `training checkpoint (${topNames(names).join(', ')}) of: ${inner.what}` };
+    const choice =
+      parts.includes('ema') && parts.includes('model') ? ' (--raw: the trained weights, not the average)' : '';
+    return {
+      ...inner,
+      what: `training checkpoint (${topNames(names).join(', ')}) of: ${inner.what}`,
+      ...(inner.convert !== undefined && { convert: inner.convert + choice }),
+    };
   },
-  (_file, names) =>
+  (_file, names, path) => {
+    if (!names.has('_latents_std') || !anyName(names, /\.attention\.to_q\.weight$/)) return undefined;
+    const embed = ending(names, 'decoder_embed.weight');
+    const model = dirname(path);
+    return {
+      what: `AutoencoderRAE of diffusers: encoder, decoder and statistics for latents of ${embed?.shape[1]} channels`,
+      next: `rae reconstruct --model ${model} --input PICTURES --out recon.png`,
+      convert: `rae convert ${model} MODEL --to safetensors (or reference)`,
+    };
+  },
+  (_file, names, path) =>
     anyName(names, /(^|\.)decoder\.decoder_pred\.weight$/) && anyName(names, /(^|\.)encoder\./)
       ? {
           what: 'a whole RAE, encoder and decoder',
-          next: 'rae reconstruct --model CONFIG --weights FILE --input PICTURES --out recon.png',
+          next: `rae reconstruct --model CONFIG --weights ${path} --input PICTURES --out recon.png`,
+          convert: `rae convert ${path} model.pt --to reference --part decoder`,
         }
       : undefined,
   (_file, names, path) => {
@@ -77,6 +102,7 @@ const rules: readonly Rule[] = [
     return {
       what: `decoder of an RAE for latents of ${embed.shape[1]} channels`,
       next: `rae reconstruct --model CONFIG --weights ${path} --input PICTURES --out recon.png`,
+      convert: toOther(path, 'decoder'),
     };
   },
   (_file, names, path) => {
@@ -87,6 +113,7 @@ const rules: readonly Rule[] = [
     return {
       what: `generator (${kind}) for latents of ${embed.shape[1]} channels${labels === undefined ? '' : `, ${labels - 1} classes`}`,
       next: `rae sample --model CONFIG --weights ${path} --out samples.png`,
+      convert: toOther(path, 'dit'),
     };
   },
   (_file, names, path) => {
@@ -98,6 +125,13 @@ const rules: readonly Rule[] = [
     }
   },
 ];
+
+/** From safetensors to the reference's file of this part, from anything else to safetensors. */
+function toOther(path: string, part: 'decoder' | 'dit' | 'stats'): string {
+  if (!path.endsWith('.safetensors')) return `rae convert ${path} ${part}.safetensors --to safetensors --part ${part}`;
+  const name = { decoder: 'model.pt', dit: 'stage2_model.pt', stats: 'stat.pt' }[part];
+  return `rae convert ${path} ${name} --to reference --part ${part}`;
+}
 
 function anyName(names: ReadonlyMap<string, unknown>, pattern: RegExp): boolean {
   return [...names.keys()].some((name) => pattern.test(name));

@@ -6,6 +6,7 @@ import { afterAll, expect, test } from 'vitest';
 import { npyPieces } from '../io/npy.ts';
 import { saveNpz } from '../io/npz.ts';
 import { saveSafetensors } from '../io/safetensors.ts';
+import { saveTorch } from '../io/torch-pickle/index.ts';
 import { deit, Encoder } from '../models/encoders/index.ts';
 import { createStage2 } from '../models/stage2.ts';
 import { full, ones, type Tensor, zeros } from '../tensor/index.ts';
@@ -82,6 +83,31 @@ test('encoders, generators, statistics, optimisers and pictures are recognised',
   saveNpz(at('batch.npz'), new Map([['arr_0', pictures]]));
   expect(whatIs(at('batch.npz')).what).toBe('a batch of 1 pictures of 2 x 2');
   expect(whatIs(saved('odd.safetensors', { x: zeros([1]) })).what).toBe('tensors of a kind unknown to rae');
+});
+
+test("the reference's and diffusers' files are named, with the command that converts them", () => {
+  const f32 = (names: string[]) => Object.fromEntries(names.map((name) => [name, zeros([2, 2])]));
+  const decoder = ['decoder_embed.weight', 'trainable_cls_token'];
+  saveTorch(at('model.pt'), f32(decoder));
+  saveTorch(at('stat.pt'), { mean: null, var: zeros([2, 1, 1]) });
+  const whole = f32(['encoder.x', 'decoder.decoder_pred.weight', ...decoder.map((name) => `decoder.${name}`)]);
+  saveTorch(at('ep-0000002.pt'), { step: 4, model: whole, ema: whole, disc: f32(['heads.0']) });
+  saved(
+    'hf.safetensors',
+    f32(['_latents_std', 'decoder.decoder_embed.weight', 'decoder.decoder_layers.0.attention.to_q.weight']),
+  );
+  expect(whatIs(at('model.pt'))).toMatchObject({
+    what: 'decoder of an RAE for latents of 2 channels',
+    convert: `rae convert ${at('model.pt')} decoder.safetensors --to safetensors --part decoder`,
+  });
+  expect(whatIs(at('stat.pt')).what).toBe('statistics of latents (no mean: latents are only scaled)');
+  const training = whatIs(at('ep-0000002.pt'));
+  expect(training.what).toBe('training checkpoint (model, ema, disc) of: a whole RAE, encoder and decoder');
+  expect(training.convert).toMatch(/--to reference --part decoder \(--raw: the trained weights, not the average\)$/);
+  expect(whatIs(at('hf.safetensors'))).toMatchObject({
+    what: 'AutoencoderRAE of diffusers: encoder, decoder and statistics for latents of 2 channels',
+    convert: `rae convert ${folder} MODEL --to safetensors (or reference)`,
+  });
 });
 
 test('repeated blocks share a line', () => {

@@ -1,6 +1,6 @@
 // rae inspect: what a file or a run is, from headers alone, so that gigabytes take no longer than kilobytes; and two files compared.
 
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { EMBEDDED } from '../inference/model-folder.ts';
@@ -8,6 +8,7 @@ import { latestCheckpoint } from '../runs/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { bytes, count, table } from '../util/format.ts';
+import { newestCheckpoint } from '../weights/index.ts';
 import { compareFiles, comparisonText } from './inspect-diff.ts';
 import { countBytes, countElements, type Listing, listTensors, type TensorEntry } from './inspect-file.ts';
 import { describeRun, runText } from './inspect-run.ts';
@@ -50,6 +51,12 @@ function show(given: string, options: InspectOptions): void {
   printResult(options, result, fileText(file, listing, recognised, options.full ?? false));
 }
 
+const FOLDER_FILES = [
+  'ema.safetensors',
+  ...['model', 'diffusion_pytorch_model'].flatMap((stem) => [`${stem}.safetensors`, `${stem}.safetensors.index.json`]),
+  ...['pytorch_model', 'diffusion_pytorch_model'].flatMap((stem) => [`${stem}.bin`, `${stem}.bin.index.json`]),
+];
+
 function showDifference(a: string, b: string | undefined, options: InspectOptions): void {
   if (b === undefined) throw new ConfigError('rae inspect --diff: expected two files, received one.');
   const comparison = compareFiles(fileIn(existing(a), a), fileIn(existing(b), b));
@@ -62,13 +69,15 @@ function existing(path: string): string {
   throw new ConfigError(expected('rae inspect', 'an existing file or folder', path));
 }
 
-/** The file of tensors that is meant: of a run the newest average, of a Hugging Face folder its model. */
+/** The file of tensors that is meant: of a run the newest average, of a folder of Hugging Face or diffusers its model, of one of the
+ * reference's training checkpoints the newest. */
 function fileIn(path: string, given: string): string {
   if (!statSync(path).isDirectory()) return path;
   const checkpoint = latestCheckpoint(path)?.path;
   const candidates = [
     ...(checkpoint === undefined ? [] : [join(checkpoint, 'ema.safetensors')]),
-    ...['ema.safetensors', 'model.safetensors', 'model.safetensors.index.json'].map((name) => join(path, name)),
+    ...FOLDER_FILES.map((name) => join(path, name)),
+    ...[newestCheckpoint(readdirSync(path))].flatMap((name) => (name === undefined ? [] : [join(path, name)])),
   ];
   const found = candidates.find((file) => existsSync(file));
   if (found) return found;
@@ -78,7 +87,7 @@ function fileIn(path: string, given: string): string {
 function fileText(
   path: string,
   { format, size, tensors, metadata }: Listing,
-  { what, next }: Recognised,
+  { what, next, convert }: Recognised,
   full: boolean,
 ): string {
   const dtypes = [...new Set(tensors.map(({ dtype }) => dtype))].join(', ');
@@ -99,6 +108,7 @@ function fileText(
       ]),
     ),
     ...(next === undefined ? [] : [`next: ${next}`]),
+    ...(convert === undefined ? [] : [`convert: ${convert}`]),
   ].join('\n');
 }
 
