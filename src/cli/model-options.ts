@@ -6,14 +6,14 @@ import { clearInterrupted, installSignalHandlers, interrupted, setThreads } from
 import { expected } from '../util/check.ts';
 import { ConfigError, InterruptedError } from '../util/errors.ts';
 import { log } from '../util/log.ts';
-import { integerOption, type VerbOptions, verb } from './shared.ts';
+import { integerOption, parseNumber, type VerbOptions, verb } from './shared.ts';
 
 export interface ModelOptions extends VerbOptions {
   model: string;
   /** The same path where it was given as a configuration of the reference: its scripts' own choices hold. */
   config?: string;
   weights?: string;
-  ema?: boolean;
+  ema?: number | true;
   raw?: boolean;
   precision?: Precision;
   threads?: number;
@@ -28,7 +28,7 @@ export function modelVerb(name: string, description: string, example: string, we
     )
     .option('--config <file>', "in place of --model: a YAML as the reference's scripts take it, used as they do")
     .option('--weights <file>', `${weights} (safetensors or a PyTorch checkpoint) instead of the model's own`)
-    .option('--ema', 'the average of the trained weights (default)')
+    .addOption(averageOption())
     .addOption(new Option('--raw', 'the trained weights themselves').conflicts('ema'))
     .addOption(precisionOption())
     .addOption(threadsOption())
@@ -47,6 +47,14 @@ function nameModel(command: Command): void {
   if (!/\.ya?ml$/i.test(config))
     throw new ConfigError(expected('--config', 'a YAML file', config, 'A run goes with --model.'));
   command.setOptionValue('model', config);
+}
+
+/** The average of the trained weights, at a rate of several. */
+function averageOption(): Option {
+  return new Option(
+    '--ema [rate]',
+    'the average of the trained weights (default), at a rate of training.ema_decays',
+  ).argParser((text: string) => parseNumber('--ema', text, { min: 0, max: 1 }, false));
 }
 
 export function precisionOption(): Option {

@@ -79,7 +79,7 @@ async function runDit(asked: RunConfig, options: TrainOptions, pictures: Picture
     log.info(
       `${count(model.numParameters())} parameters, latents [${rae.latentShape.join(', ')}], ${count(train.size)} pictures of ${classes.length} classes`,
     );
-    await trainDit({ ...frame(options), config, rae, model, batches, heldOut });
+    await trainDit({ ...frame(options), config, rae, model, batches, train, heldOut });
   } finally {
     data.close();
   }

@@ -181,6 +181,7 @@ function checkTraining(config: RunConfig): string[] {
       `losses.lpips_file: expected the network's weights for losses.gram ${losses.gram}, received none. Name them with --lpips.`,
     );
   }
+  problems.push(...checkStage2Training(config));
   if (training.keep_best !== undefined && evaluation === undefined) {
     problems.push(
       `training.keep_best: expected a section eval with the interval of evaluations, received '${training.keep_best}' without one.`,
@@ -218,6 +219,22 @@ function checkTraining(config: RunConfig): string[] {
     );
   }
   return problems;
+}
+
+/** What the loop of stage 2 alone offers. */
+function checkStage2Training({ training, stage_2, eval: evaluation }: RunConfig): string[] {
+  const { ema_decay, ema_decays, non_finite } = training;
+  const twice = ema_decays.find((rate, i) => rate === ema_decay || ema_decays.indexOf(rate) !== i);
+  const only = (key: string, value: unknown) => `${key}: expected none but in stage 2, received ${String(value)}.`;
+  return [
+    ...(twice === undefined
+      ? []
+      : [`training.ema_decays: expected rates beside ema_decay, each once, received ${twice} twice.`]),
+    ...(stage_2 || ema_decays.length === 0 ? [] : [only('training.ema_decays', ema_decays)]),
+    ...(stage_2 || non_finite === 'stop' ? [] : [only('training.non_finite', non_finite)]),
+    ...(stage_2 || !evaluation?.frechet_samples ? [] : [only('eval.frechet_samples', evaluation.frechet_samples)]),
+    ...(evaluation?.frechet_samples === 1 ? ['eval.frechet_samples: expected 0 or at least 2, received 1.'] : []),
+  ];
 }
 
 /** What latents from a cache ask for, which were encoded from centre crops, for stage 2. */

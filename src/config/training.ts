@@ -33,6 +33,7 @@ export const training = z.strictObject({
   global_batch_size: count.default(16),
   grad_accum_steps: count.default(1),
   ema_decay: fraction.optional(),
+  ema_decays: z.array(fraction).default([]), // ours, stage 2: further averages, each saved, for `--ema RATE`
   ema_warmup: z.boolean().default(false), // ours: decay min(ema_decay, (1 + n) / (10 + n)) after n updates
   num_workers: natural.default(4),
   log_interval: count.default(100), // steps
@@ -45,6 +46,7 @@ export const training = z.strictObject({
   global_seed: natural.default(0),
   cfg_scale: positive.optional(),
   activation_checkpointing: z.boolean().default(false), // ours: blocks keep their inputs alone and are computed again backward
+  non_finite: z.enum(['stop', 'skip', 'rollback']).default('stop'), // ours, stage 2: what a loss or gradient that is not finite leads to
   precision: z.enum(['fp32', 'bf16']).default('fp32'), // ours (a flag in the reference)
   optimizer: optimizer.prefault({}),
   scheduler: maybe(scheduler),
@@ -53,6 +55,7 @@ export const training = z.strictObject({
 export const evaluation = z.strictObject({
   eval_interval: count.default(2500), // steps
   eval_model: z.boolean().default(false),
+  frechet_samples: natural.default(0), // ours, stage 2: as many samples for a Frechet distance of latents; 0 for none
   data_path: maybe(path),
   reference_npz_path: maybe(path),
   metrics: z.array(z.enum(['psnr', 'ssim', 'lpips', 'rfid', 'fid'])).default([]),

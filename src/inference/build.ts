@@ -19,6 +19,8 @@ import { withWeights } from './tensors.ts';
 export interface WeightsChoice {
   /** Of a training checkpoint with both: the trained weights instead of their average. */
   raw?: boolean | undefined;
+  /** The average at this rate, of a run that keeps several; true for its first, which is the default. */
+  ema?: number | true | undefined;
 }
 
 /** The decoder sizes of the paper by the names of the reference's configuration folders (spec 4). */

@@ -51,13 +51,13 @@ export interface LoadedGenerator extends LoadedModel {
 export function loadModel(path: string, options: LoadModelOptions & { need: 'generator' }): LoadedGenerator;
 export function loadModel(path: string, options: LoadModelOptions): LoadedModel;
 export function loadModel(path: string, options: LoadModelOptions): LoadedModel | LoadedGenerator {
-  const { need, raw, flag = '--model' } = options;
+  const { need, raw, ema, flag = '--model' } = options;
   const weights = options.weights && resolveWeights(options.weights, '--weights');
   if (need === 'encoder' && !hasConfig(path)) {
     const file = resolveWeights(path, flag);
     if (existsSync(file)) return { ...encoderAlone(loadEncoder(file)), name: path, config: undefined };
   }
-  const parts = modelParts(path, { raw, flag });
+  const parts = modelParts(path, { raw, ema, flag });
   const encoderFile = need === 'encoder' ? (weights ?? parts.encoder) : parts.encoder;
   const there = (file: string, part: string) => existing(file, { part, path, flag });
   const encoder = loadEncoder(there(encoderFile, 'encoder'), encoderHints(parts.raeConfig));

@@ -47,12 +47,14 @@ export interface ModelParts {
 export interface PartsOptions {
   /** The trained weights instead of their average. */
   raw?: boolean | undefined;
+  /** The average at this rate, where a run keeps several. */
+  ema?: number | true | undefined;
   /** What named the model, for messages. */
   flag?: string;
 }
 
 /** Finds the parts of the model at `path`. ConfigError when nothing there is a model. */
-export function modelParts(path: string, { raw = false, flag = '--model' }: PartsOptions = {}): ModelParts {
+export function modelParts(path: string, { raw = false, ema, flag = '--model' }: PartsOptions = {}): ModelParts {
   const foreign = path === 'embedded' ? undefined : diffusersFolder(resolveWeights(path, flag));
   if (foreign !== undefined) return foreign;
   const { folder, configFile, checkpoint, weights } = locate(path, flag);
@@ -62,7 +64,9 @@ export function modelParts(path: string, { raw = false, flag = '--model' }: Part
   const own = (name: string) => (folder && existsSync(join(folder, name)) ? join(folder, name) : undefined);
   const raeFile = own('rae.yaml');
   const raeConfig = raeFile === undefined ? config : located(loadConfig(raeFile), find);
-  const trained = weights ?? (checkpoint && join(checkpoint.path, raw ? 'model.safetensors' : 'ema.safetensors'));
+  const trained =
+    weights ??
+    (checkpoint && join(checkpoint.path, raw ? 'model.safetensors' : averageFile(config, ema, checkpoint.path)));
   const isGenerator = config.stage_2 !== undefined;
   const isRae = !isGenerator && config.mae === undefined;
   const { params, ckpt } = raeConfig.stage_1;
@@ -80,12 +84,29 @@ export function modelParts(path: string, { raw = false, flag = '--model' }: Part
     classes: names === undefined ? undefined : readJsonTexts(names),
     step: checkpoint?.step,
   };
+  if (typeof ema === 'number' && checkpoint === undefined) {
+    throw new ConfigError(`--ema: expected a run with checkpoints, received '${path}' without. Leave the rate out.`);
+  }
   if (raw && folder !== undefined && trained === undefined) {
     throw new ConfigError(
       `--raw: expected a run with checkpoints, received '${path}' with final weights alone. Leave --raw out.`,
     );
   }
   return parts;
+}
+
+/** The file of the average at a rate, by default the run's first. ConfigError lists the rates that a run has. */
+function averageFile({ training }: RunConfig, rate: number | true | undefined, folder: string): string {
+  if (rate === undefined || rate === true || rate === training.ema_decay) return 'ema.safetensors';
+  const file = `ema-${rate}.safetensors`;
+  if (existsSync(join(folder, file))) return file;
+  throw new ConfigError(
+    expected(
+      '--ema',
+      `a rate that the run averages at (${[training.ema_decay, ...training.ema_decays].join(', ')})`,
+      rate,
+    ),
+  );
 }
 
 /** `embedded` -> the shipped encoder; a run of `rae train encoder` -> its encoder; a name -> its place in the cache; else as it is. */

@@ -28,12 +28,15 @@ import {
   tidy,
 } from '../tensor/index.ts';
 import { afterwards } from '../util/afterwards.ts';
-import { heldOutLoss } from './evaluate.ts';
+import { ditEvaluator } from './evaluate-dit.ts';
+import { guarded } from './guard.ts';
 import { stopWhenInterrupted } from './interruption.ts';
+import { checkLatents } from './latent-check.ts';
 import type { LatentBatch, LatentBatches, LatentSet } from './latents.ts';
 import { emaDecay, microBatches, scheduleOf } from './schedule.ts';
 import { openSession, type RunOptions, type StepFigures } from './session.ts';
-import { applyUpdate } from './update.ts';
+import { lossByTime } from './time-curve.ts';
+import { applyUpdate, updateRatio } from './update.ts';
 
 export interface DitTraining extends RunOptions {
   /** In evaluation mode, with its statistics; decodes the grids. Its encoder is not used here. */
@@ -41,13 +44,24 @@ export interface DitTraining extends RunOptions {
   model: Stage2Model;
   /** Trained on. */
   batches: LatentBatches;
+  /** The same, neither shuffled nor mirrored. */
+  train: LatentSet;
   heldOut: LatentSet;
 }
 
 const GRID_COLUMNS = 10;
 
 /** Trains until the configuration's end, `stopAt`, or a signal (InterruptedError, after saving). */
-export async function trainDit({ config, rae, model, batches, heldOut, log, ...run }: DitTraining): Promise<void> {
+export async function trainDit({
+  config,
+  rae,
+  model,
+  batches,
+  train,
+  heldOut,
+  log,
+  ...run
+}: DitTraining): Promise<void> {
   const { training, misc } = config;
   const { path_type, prediction, loss_weight, time_dist_type, train_eps } = config.transport.params;
   const path = pathNamed(path_type);
@@ -61,8 +75,12 @@ export async function trainDit({ config, rae, model, batches, heldOut, log, ...r
   // ── model, optimiser, average ─────────────────────────
   model.requiresGrad_(true).train(); // pos_embed and the Fourier frequencies too, as in the reference
   const params = model.namedParameters();
+  const tensors = params.map(([, p]) => p);
   const optimizer = new AdamW(params, adamWOptions(training));
   const ema = new Ema(model, { decay: emaDecay(config) });
+  const averages = training.ema_decays.map(
+    (rate) => [`ema-${rate}`, new Ema(model, { decay: emaDecay(config, rate) })] as const,
+  );
   const generator = new Generator(training.global_seed);
   const schedule = scheduleOf(config, batches.size);
   const micro = microBatches(config);
@@ -74,6 +92,8 @@ export async function trainDit({ config, rae, model, batches, heldOut, log, ...r
     seed: 0,
   });
   const sampling = previewSampling(config, model); // now: what cannot be sampled is an error before the first step
+  const evaluator = ditEvaluator({ config, heldOut, transport, times, sampling });
+  const judged = ['eval_ema', ...(config.eval?.eval_model ? ['eval_model'] : [])];
   const evaluating = <T>(fn: () => T): T => ema.applyTo(model, () => inEvaluation(model, fn));
   const session = await openSession({
     ...run,
@@ -83,16 +103,18 @@ export async function trainDit({ config, rae, model, batches, heldOut, log, ...r
     log,
     batch: training.global_batch_size,
     headline: 'train/loss',
-    parts: { tensors: { model, ema, optimizer }, generators: { noise: generator } },
+    parts: { tensors: { model, ema, ...Object.fromEntries(averages), optimizer }, generators: { noise: generator } },
     preview: async () => {
       const grid = evaluating(() => samplePictures(config, rae, model, { labels: previewLabels, sampling }));
       return encodeGrid(grid, { nrow: GRID_COLUMNS }).finally(() => grid.dispose());
     },
-    evaluates: ['eval_ema/loss'],
+    evaluates: judged.flatMap((who) => evaluator.names.map((name) => `${who}/${name}`)),
     evaluate: async () => ({
-      'eval_ema/loss': await evaluating(() => heldOutLoss({ config, model, heldOut, transport, times })),
+      ...prefixed('eval_ema', await evaluating(() => evaluator.evaluate(model))),
+      ...(judged.length > 1 && prefixed('eval_model', await inEvaluation(model, () => evaluator.evaluate(model)))),
     }),
   });
+  const guard = guarded({ policy: training.non_finite, optimizer, session, log });
 
   // ── step ──────────────────────────────────────────────
   function trainStep({ labels, ...batch }: LatentBatch, step: number, lr: number): StepFigures {
@@ -103,6 +125,7 @@ export async function trainDit({ config, rae, model, batches, heldOut, log, ...r
     const t = sampleTimes(B, { ...times, generator });
     const dropMask = dropout > 0 ? rand([B], { generator }).lt(dropout) : undefined;
     let total = 0;
+    const losses: number[] = []; // [B]
     for (let at = 0; at < B; at += micro) {
       const cut = (x: Tensor) => (micro === B ? x : x.narrow(0, at, micro));
       total += recomputing({ enabled: training.activation_checkpointing }, () =>
@@ -116,27 +139,38 @@ export async function trainDit({ config, rae, model, batches, heldOut, log, ...r
             cut(latents),
             { ...transport, noise: cut(noise), t: cut(t) },
           );
+          losses.push(...loss.detach().toNumbers());
           const mean = loss.mean();
           backward(micro === B ? mean : mean.mul(micro / B));
           return (mean.item() * micro) / B;
         }),
       );
     }
-    const norm = applyUpdate({ params, optimizer, ema, step, lr, clip: training.clip_grad, loss: total });
-    return { mean: { 'train/loss': total, grad_norm: norm }, now: { 'train/lr': lr } };
+    const others = averages.map(([, average]) => average);
+    const clip = training.clip_grad;
+    const update = () => applyUpdate({ params, optimizer, ema, averages: others, step, lr, clip, loss: total });
+    const measured = (step + 1) % schedule.logEvery === 0 ? updateRatio(tensors, update) : { result: update() };
+    return {
+      mean: { 'train/loss': total, grad_norm: measured.result, ...lossByTime(t.toNumbers(), losses) },
+      now: { 'train/lr': lr, ...('ratio' in measured && { update_ratio: measured.ratio }) },
+    };
   }
 
   // ── loop ──────────────────────────────────────────────
   try {
+    if (session.state.step === 0) await checkLatents(train, log);
     while (session.goesOn()) {
       const batch = await batches.next();
       const { step } = session.state;
-      await session.afterStep(tidy(() => trainStep(batch, step, schedule.lr(step))));
+      const figures = guard(() => tidy(() => trainStep(batch, step, schedule.lr(step))));
+      if (figures) await session.afterStep(figures);
     }
   } finally {
     await session.close();
     optimizer.dispose();
     ema.dispose();
+    for (const [, average] of averages) average.dispose();
+    evaluator.dispose();
   }
 }
 
@@ -170,6 +204,10 @@ function samplePictures(
       return rae.decode(latents).clamp(0, 1);
     }),
   );
+}
+
+function prefixed(prefix: string, figures: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(figures).map(([name, value]) => [`${prefix}/${name}`, value]));
 }
 
 function inEvaluation<T>(model: Stage2Model, fn: () => T): T {

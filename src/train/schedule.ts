@@ -37,8 +37,8 @@ export function scheduleOf({ training, eval: evaluation }: RunConfig, size: numb
 }
 
 /** The decay of the average: constant, or warming up to it for short runs. */
-export function emaDecay({ training }: RunConfig): EmaDecay {
-  return training.ema_warmup ? warmDecay(training.ema_decay) : training.ema_decay;
+export function emaDecay({ training }: RunConfig, rate = training.ema_decay): EmaDecay {
+  return training.ema_warmup ? warmDecay(rate) : rate;
 }
 
 /** Pictures of each micro-batch of one optimiser step. ConfigError when the batch does not divide. */

@@ -71,7 +71,8 @@ export interface SessionOptions extends RunOptions {
 
 /** What a step is logged by: `now` as it is, `mean` as the mean since the last line. */
 export interface StepFigures {
-  mean: Readonly<Record<string, number>>;
+  /** A number, or the sum and the count of several. */
+  mean: Readonly<Record<string, number | readonly [sum: number, count: number]>>;
   now: Readonly<Record<string, number>>;
 }
 
@@ -81,6 +82,11 @@ export interface Session {
   goesOn(): boolean;
   /** Call once after every optimiser step. */
   afterStep(figures: StepFigures): Promise<void>;
+  /**
+   * Instead of afterStep: goes back to the newest checkpoint, but on with the batches and random numbers of now. Returns its step, or
+   * undefined where there is none.
+   */
+  rollBack(): number | undefined;
   /** Saves what is not saved, unless a step was left halfway (by an error), and gives the lock back. */
   close(): Promise<void>;
 }
@@ -232,7 +238,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       pace.stepped();
       for (const [name, value] of Object.entries(mean)) {
         const [sum, count] = state.window[name] ?? [0, 0];
-        state.window[name] = [sum + value, count + 1];
+        const [more, of] = typeof value === 'number' ? [value, 1] : value;
+        state.window[name] = [sum + more, count + of];
       }
       const means = Object.fromEntries(Object.entries(state.window).map(([name, [sum, count]]) => [name, sum / count]));
       log.live(progress(state.step, schedule.end, { ...means, ...now }, options.headline, pace));
@@ -251,6 +258,16 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       await setImmediate(); // decoding callbacks and signals are served
       if (interrupted() !== 0) await stop();
       pace.resume();
+    },
+    rollBack() {
+      const saved = latestCheckpoint(out);
+      if (saved === undefined) return undefined;
+      const loaderNow = loader.state();
+      Object.assign(state, readCheckpoint(saved.path, { tensors: parts.tensors, generators: {} }).state);
+      state.loader = loaderNow;
+      cutMetrics(paths.metrics, state.step);
+      savedAt = state.step;
+      return state.step;
     },
     async close() {
       try {

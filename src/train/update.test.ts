@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { AdamW } from '../optim/index.ts';
 import { tensor } from '../tensor/index.ts';
-import { applyUpdate } from './update.ts';
+import { applyUpdate, updateRatio } from './update.ts';
 
 function setUp() {
   const params = ['a.weight', 'b.bias'].map((name) => {
@@ -52,4 +52,13 @@ test.each([
 test('the guard names the part of the loss that is not finite', () => {
   const terms = { 'loss/recon': 0.1, 'loss/lpips': Number.NaN };
   expect(() => applyUpdate({ ...setUp(), loss: Number.NaN, terms })).toThrow(/loss NaN .* in loss\/lpips\./);
+});
+
+test('the update ratio is the length of the change over that of the parameters before', () => {
+  const update = setUp();
+  const { ratio } = updateRatio(
+    update.params.map(([, p]) => p),
+    () => applyUpdate(update),
+  );
+  expect(ratio).toBeCloseTo(Math.sqrt(4 * 0.1 ** 2) / Math.sqrt(10), 4); // Adam's first step moves every number by the rate
 });

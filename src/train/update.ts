@@ -1,14 +1,15 @@
 // One optimiser update after backward: refuse what is not finite, clip, set the rate, step, average.
 
 import { type AdamW, type Ema, gradNorm, nonFiniteGrads, scaleGrads_ } from '../optim/index.ts';
-import type { Tensor } from '../tensor/index.ts';
-import { tidy } from '../tensor/index.ts';
+import { noGrad, type Tensor, tidy } from '../tensor/index.ts';
 import { RaeError } from '../util/errors.ts';
 
 export interface Update {
   params: readonly (readonly [string, Tensor])[];
   optimizer: AdamW;
   ema?: Ema | undefined;
+  /** Averages at other rates. */
+  averages?: Iterable<Ema> | undefined;
   /** Optimiser steps made before this one. */
   step: number;
   lr: number;
@@ -21,16 +22,17 @@ export interface Update {
 }
 
 /** Applies the gradients in `.grad` and clears them; returns their global norm before clipping. Throws when they are not finite. */
-export function applyUpdate({ params, optimizer, ema, step, lr, clip, loss, terms }: Update): number {
+export function applyUpdate({ params, optimizer, ema, averages, step, lr, clip, loss, terms }: Update): number {
   return tidy(() => {
     const tensors = params.map(([, p]) => p);
     const total = gradNorm(tensors);
     const norm = total.item();
     if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
-      throw new RaeError(
-        'ERR_NON_FINITE',
-        `step ${step}: expected finite numbers, received loss ${loss} and non-finite values in ${culprits(params, terms)}. ` +
-          'The last checkpoint is kept: resume from it with a lower rate, fp32, or clipping.',
+      const broken = brokenParameters(params);
+      const where = broken.length > 0 ? `the parameters ${some(broken)}` : culprits(params, terms);
+      throw new NonFiniteError(
+        `step ${step}: expected finite numbers, received loss ${loss} and non-finite values in ${where}.`,
+        broken.length > 0,
       );
     }
     if (clip > 0) scaleGrads_(tensors, total, clip);
@@ -38,14 +40,48 @@ export function applyUpdate({ params, optimizer, ema, step, lr, clip, loss, term
     optimizer.step();
     optimizer.zeroGrad();
     ema?.update(step);
+    for (const average of averages ?? []) average.update(step);
     return norm;
   });
 }
 
-/** Where it began, as far as it can be told: parameters that are broken already, else parts of the loss and gradients. */
+/** A loss or gradient that is not finite, before it has reached a parameter. */
+export class NonFiniteError extends RaeError {
+  /** What was found, and at which step. */
+  readonly what: string;
+  /** Whether parameters themselves are broken. */
+  readonly parameters: boolean;
+
+  constructor(what: string, parameters: boolean) {
+    super(
+      'ERR_NON_FINITE',
+      `${what} The last checkpoint is kept: resume from it with a lower rate, fp32, or clipping.`,
+    );
+    this.what = what;
+    this.parameters = parameters;
+  }
+}
+
+/** Runs `update` and measures how far it moved the parameters: the norm of the change over the norm of the parameters before. */
+export function updateRatio<T>(params: readonly Tensor[], update: () => T): { result: T; ratio: number } {
+  return noGrad(() =>
+    tidy(() => {
+      const before = params.map((p) => p.detach().clone());
+      const result = update();
+      const squares = (list: readonly Tensor[]) =>
+        tidy(() => list.reduce((sum, x) => sum + x.square().sum().item(), 0));
+      const change = tidy(() => squares(params.map((p, i) => p.detach().sub(before[i]!))));
+      return { result, ratio: Math.sqrt(change / squares(before)) };
+    }),
+  );
+}
+
+function brokenParameters(params: Update['params']): string[] {
+  return params.filter(([, p]) => p.detach().isfinite().all().item() === 0).map(([name]) => name);
+}
+
+/** Where it began, as far as it can be told: parts of the loss and gradients. */
 function culprits(params: Update['params'], terms: Update['terms'] = {}): string {
-  const broken = params.filter(([, p]) => p.detach().isfinite().all().item() === 0).map(([name]) => name);
-  if (broken.length > 0) return `the parameters ${some(broken)}`;
   const parts = Object.entries(terms).flatMap(([name, value]) => (Number.isFinite(value) ? [] : [name]));
   const grads = nonFiniteGrads(params);
   const where = [

@@ -31,7 +31,29 @@ describe('training on a cache', () => {
   });
 
   it('leaves a run that samples without the pictures and the cache', async () => {
-    await rae(['sample', '--model', at('offline'), '--num', '2', '--steps', '2', '--out', at('samples.png')]);
+    const sample = ['sample', '--model', at('offline'), '--num', '2', '--steps', '2', '--out', at('samples.png')];
+    await rae(sample);
+    await rae([...sample, '--ema', '0.9']);
+    await rae([...sample, '--ema', '0.8'], 2);
+  });
+
+  it('is resumed to the same bits, with accumulation, in bf16 and with several averages, and with blocks computed again', async () => {
+    await rae(trainArguments('cached', folder, at('parted'), ['--steps', '2']));
+    const recomputed = ['--set', 'training.activation_checkpointing=true'];
+    await rae([
+      'train',
+      'dit',
+      '--resume',
+      '--out',
+      at('parted'),
+      '--threads',
+      '1',
+      '--steps',
+      String(END),
+      ...recomputed,
+    ]);
+    expect(outcome(at('parted'))).toEqual(outcome(at('offline')));
+    expect(Object.keys(outcome(at('parted')))).toContain('ema-0.9.safetensors');
   });
 });
 

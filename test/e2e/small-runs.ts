@@ -37,7 +37,11 @@ function set(...values: string[]): string[] {
 }
 
 /** How `cached` runs, beside where its latents come from. */
-export const CACHED = ['--precision', 'bf16', ...set('training.grad_accum_steps=4', 'data.flip=true')];
+export const CACHED = [
+  ...['--precision', 'bf16'],
+  ...set('training.grad_accum_steps=4', 'data.flip=true', 'training.ema_decays=[0.5,0.9]'),
+  ...set('eval.eval_model=true', 'eval.frechet_samples=4'),
+];
 
 /** Arguments of `rae` that begin a small run of a stage; the stages before it are `folder`/encoder and `folder`/rae. */
 export function trainArguments(stage: Stage, folder: string, out: string, more: readonly string[] = []): string[] {
