@@ -37,6 +37,8 @@ export interface TrainOptions extends VerbOptions {
   steps?: number;
   /** Stop after so many seconds of training. */
   seconds?: number;
+  /** Say what a step takes, and train nothing. */
+  estimate?: boolean;
 }
 
 type Stage = 'encoder' | 'rae' | 'dit';
@@ -67,6 +69,7 @@ export function command(): Command {
         "weights of the encoder: a file, a Hugging Face folder, a run of 'train encoder', or 'embedded'",
       )
       .option('--lpips <file>', 'weights of LPIPS; without them the loss is L1 alone')
+      .option('--estimate', 'say what parameters, memory and arithmetic a step takes; train nothing')
       .option(
         '--disc <path>',
         "the discriminator's frozen trunk: DINO's weights, any encoder, or 'encoder' for the run's own; turns the adversarial loss on",
@@ -92,7 +95,7 @@ function stage(name: Stage, description: string, example: string): Command {
     .option('--recipe <name>', `a known configuration (rae recipes); default photos-${name}`)
     .option('--data <path>', 'pictures: one sub-folder per class, a flat folder, or archives (README)')
     .option('--eval-data <path>', 'held-out pictures, likewise')
-    .requiredOption('--out <folder>', 'run directory')
+    .option('--out <folder>', 'run directory')
     .option('--resume', "go on from the run's newest checkpoint, with its own configuration")
     .addOption(listOption('--set <key=value>', 'change one value of the configuration (repeatable)'))
     .addOption(new Option('--precision <p>', 'arithmetic of the networks').choices(['fp32', 'bf16']))
@@ -111,12 +114,23 @@ function stage(name: Stage, description: string, example: string): Command {
 async function run(name: Stage, options: TrainOptions): Promise<void> {
   if (options.json) log.quiet = true;
   if (options.threads !== undefined) setThreads(options.threads);
+  if (options.estimate) return printEstimate(options);
+  if (options.out === undefined) throw new ConfigError(expected('--out', 'the folder of the run', 'none'));
   const config = options.resume ? resumedConfig(options) : freshConfig(name, options);
   checkStage(name, config);
   for (const sentence of ignoredKeys(config)) log.warn(sentence);
   const { trainStage } = await import('./train-stage.ts');
   const result = await trainStage(name, config, options);
   printResult(options, result, `next: ${result.next}`);
+}
+
+async function printEstimate(options: TrainOptions): Promise<void> {
+  const config = freshConfig('rae', options);
+  checkStage('rae', config);
+  const { estimateText, sizesOf } = await import('./estimate.ts');
+  const { estimateStage1 } = await import('../train/estimate.ts');
+  const estimate = estimateStage1(config, sizesOf(config));
+  printResult(options, estimate, estimateText(config, estimate));
 }
 
 /** Flags that a resumed run takes from its own configuration and folder. */
@@ -171,7 +185,7 @@ function freshConfig(name: Stage, options: TrainOptions): RunConfig {
   const input = applyOverrides(withLatents(withAdversary(base, options), options), [...given, ...(options.set ?? [])]);
   const config = resolveUnknown(input, { name: options.config ?? `recipe ${options.recipe ?? `photos-${name}`}` });
   const { path, synthetic, latents } = config.data;
-  if (path === undefined && synthetic === undefined && latents === undefined) {
+  if (path === undefined && synthetic === undefined && latents === undefined && !options.estimate) {
     throw new ConfigError(
       expected('--data', 'a folder of pictures', 'none', 'Name one, or take an embedded-* recipe.'),
     );

@@ -61,6 +61,12 @@ export function lpipsFromWeights(weights: ReadonlyMap<string, Tensor>): Lpips {
   return new Lpips(trunk, heads);
 }
 
+/** Which network a file of weights holds, from its keys; undefined for none that is known. */
+export function lpipsNetwork(weights: ReadonlyMap<string, Tensor>): keyof typeof trunks | undefined {
+  const named = canonicalNames(weights);
+  return (Object.keys(trunks) as (keyof typeof trunks)[]).find((name) => named.has(trunks[name].mark));
+}
+
 /** The weights under the names `features.<torchvision key>` and `lin<k>.weight`. */
 function canonicalNames(weights: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
   const named = new Map<string, Tensor>();

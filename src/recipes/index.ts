@@ -5,6 +5,7 @@ import { nearest } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { clothingDit, clothingRae } from './clothing.ts';
 import { embeddedDit, embeddedEncoder, embeddedRae } from './embedded.ts';
+import { dinov2Rae, gpu24Rae, maeRae, siglip2Rae } from './paper.ts';
 import { photosDit, photosEncoder, photosRae } from './photos.ts';
 
 export const recipes = {
@@ -13,6 +14,10 @@ export const recipes = {
   'embedded-dit': { about: 'DiT^DH on the embedded latents', make: embeddedDit },
   'clothing-rae': { about: 'decoder over DeiT-Tiny at 112 px, L1 + LPIPS', make: clothingRae },
   'clothing-dit': { about: 'DiT^DH (5.5 M) on DeiT-Tiny latents at 112 px', make: clothingDit },
+  'dinov2-rae': { about: "the paper's decoder (ViT-XL, 256 px) over DINOv2-B, for ImageNet", make: dinov2Rae },
+  'siglip2-rae': { about: "the paper's decoder over SigLIP2-B", make: siglip2Rae },
+  'mae-rae': { about: "the paper's decoder over MAE-B", make: maeRae },
+  'gpu24-rae': { about: 'a ViT-B decoder at 256 px over DINOv2-B, sized for one 24 GB GPU', make: gpu24Rae },
   'photos-encoder': { about: 'MAE pretraining on your photographs (64 px), for a few CPU cores', make: photosEncoder },
   'photos-rae': { about: 'decoder for your photographs (64 px)', make: photosRae },
   'photos-dit': { about: 'DiT^DH for your photographs (64 px)', make: photosDit },

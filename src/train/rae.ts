@@ -46,7 +46,7 @@ export async function trainRae({
 }: RaeTraining): Promise<void> {
   const { training, losses, data } = config;
   const [B, S] = [training.global_batch_size, data.image_size];
-  checkSide(rae, S);
+  checkSide(rae.latentSide, rae.decoder.options.patch, S);
 
   // ── model, optimiser, average ─────────────────────────
   rae.eval(); // the latent noise of training is added here, see latent-noise.ts
@@ -175,13 +175,14 @@ export async function trainRae({
   }
 }
 
-function checkSide(rae: Rae, imageSize: number): void {
-  const side = rae.latentSide * rae.decoder.options.patch;
+/** ConfigError unless a decoder of this patch makes pictures of `imageSize` from a grid of `latentSide`. */
+export function checkSide(latentSide: number, patch: number, imageSize: number): void {
+  const side = latentSide * patch;
   if (side === imageSize) return;
   throw new ConfigError(
     expected(
       'data.image_size',
-      `${side}, what the decoder makes (latent side ${rae.latentSide} times its patch)`,
+      `${side}, what the decoder makes (latent side ${latentSide} times its patch)`,
       imageSize,
       'Set data.image_size or stage_1.params.decoder_patch_size.',
     ),

@@ -117,13 +117,18 @@ export function withHints(spec: EncoderSpec, { mean, std, layers, addMean }: Enc
   };
 }
 
+/** The encoder whose tensors, in any layout we know, have these shapes. WeightsError for an unknown layout and missing keys. */
+export function specFromState(state: ReadonlyMap<string, Shaped>, hints: EncoderHints = {}): EncoderSpec {
+  const layout = detectLayout(state.keys());
+  return inferSpec(layout.family, adaptEncoderState(layout, state, shapeJoiner), hints);
+}
+
 /**
  * Builds an encoder from the tensors of a file in any layout we know. The tensors are copied; the caller frees his.
  * @throws WeightsError for an unknown layout, and for missing, unexpected and mis-shaped keys
  */
 export function encoderFromState(state: ReadonlyMap<string, Tensor>, hints: EncoderHints = {}): Encoder {
-  const layout = detectLayout(state.keys());
-  const spec = inferSpec(layout.family, adaptEncoderState<Shaped>(layout, state, shapeJoiner), hints);
+  const spec = specFromState(state, hints);
   const encoder = skipInit(() => new Encoder(spec));
   loadEncoderState(encoder, state);
   return encoder.eval().requiresGrad_(false);

@@ -11,6 +11,7 @@ export {
   isDiffusersDecoder,
   readDiffusersConfig,
 } from './diffusers.ts';
+export { readEncoderSpec } from './encoder-sizes.ts';
 export { parseEncoderSpec } from './encoder-spec.ts';
 export { type EncoderHints, encoderFromState, loadEncoderState } from './encoder-state.ts';
 export {

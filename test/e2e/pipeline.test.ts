@@ -231,6 +231,23 @@ describe('rae reconstruct --latent-noise', () => {
   });
 });
 
+describe('rae train rae --estimate', () => {
+  it('says what a step takes before anything is there, also over an encoder that is a name', async () => {
+    const found = await result('train', 'rae', '--recipe', 'embedded-rae', '--disc', 'encoder', '--estimate');
+    expect(found).toMatchObject({ parameters: { decoder: 1_027_008 }, adversarial: { flops: expect.any(Number) } });
+    out = '';
+    expect(
+      await main(['train', 'rae', '--recipe', 'photos-rae', '--encoder', 'facebook/vit-mae-base', '--estimate']),
+    ).toBe(2);
+    expect(err).toMatch(/^rae: .*data\.image_size: expected 32, what the decoder makes/);
+  });
+
+  it('is not needed: without it a run must have its folder', async () => {
+    expect(await main(['train', 'rae', '--recipe', 'embedded-rae'])).toBe(2);
+    expect(err).toMatch(/^rae: --out: expected the folder of the run, received .none./);
+  });
+});
+
 describe('rae inspect and rae recipes', () => {
   it('tell what each run is and what comes next', async () => {
     expect(await result('inspect', at('encoder'))).toMatchObject({ stage: 'encoder', checkpoints: [3, 4] });
