@@ -19,6 +19,7 @@ const verbs: Record<string, Verb> = {
   decode: { help: 'latents to pictures', load: () => import('./decode.ts') },
   reconstruct: { help: 'pictures through the autoencoder, with PSNR and SSIM', load: () => import('./reconstruct.ts') },
   sample: { help: 'pictures from noise', load: () => import('./sample.ts') },
+  eval: { help: 'how good samples or reconstructions are: FID and its kin', load: () => import('./eval.ts') },
   plot: { help: 'charts of runs, schedules and results; sheets of latents', load: () => import('./plot.ts') },
   convert: { help: 'weights from one layout to another', load: () => import('./convert.ts') },
   inspect: { help: 'what a file or a run is: tensors, metadata, how to use it', load: () => import('./inspect.ts') },
@@ -44,6 +45,7 @@ async function programFor(first: string | undefined): Promise<Command> {
     .description('Representation Autoencoders and Diffusion Transformers')
     .version(version(), '--version', 'print the version')
     .helpCommand(false)
+    .enablePositionalOptions() // so that a verb with sub-verbs can tell its own options from theirs
     .showHelpAfterError(false);
   const verb = first !== undefined && Object.hasOwn(verbs, first) ? verbs[first] : undefined;
   if (verb) program.addCommand((await verb.load()).command());

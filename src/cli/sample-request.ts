@@ -4,12 +4,12 @@
 import { resolve } from 'node:path';
 import { fingerprint } from '../inference/fingerprint.ts';
 import type { SamplerChoice } from '../inference/generate.ts';
+import type { GuidanceChoice } from '../inference/guidance-choice.ts';
 import type { LabelChoice } from '../inference/labels.ts';
 import type { SampleRequest } from '../inference/ledger.ts';
 import type { LoadedGenerator } from '../inference/load-model.ts';
 import type { Stage2Model } from '../models/stage2.ts';
 import { getThreads, type Tensor, versions } from '../tensor/index.ts';
-import type { GuidanceChoice } from './guidance-option.ts';
 import type { SampleOptions } from './sample-options.ts';
 
 export interface Asked {

@@ -5,13 +5,13 @@
 import { type Command, Option } from 'commander';
 import { networkBatch } from '../inference/batches.ts';
 import { tokensOf } from '../inference/generate.ts';
+import { describeGuidance } from '../inference/guidance-choice.ts';
 import { labelsFor } from '../inference/labels.ts';
 import { Ledger } from '../inference/ledger.ts';
 import { loadModel } from '../inference/load-model.ts';
 import { samplePictures } from '../inference/sample.ts';
 import { count, duration, figure } from '../util/format.ts';
 import { log } from '../util/log.ts';
-import { describeGuidance } from './guidance-option.ts';
 import { beginVerb, modelVerb, stopIfInterrupted } from './model-options.ts';
 import { labelsAndNumber, readNoise, type SampleOptions } from './sample-options.ts';
 import { checkOutputs, ledgerTarget, openSinks } from './sample-output.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { resolveConfig } from '../config/index.ts';
-import { describeGuidance, parseGuidance } from './guidance-option.ts';
+import { describeGuidance, parseGuidance } from '../inference/guidance-choice.ts';
 import { describeSampler, samplerFrom } from './sampling-options.ts';
 
 const config = resolveConfig({

@@ -13,18 +13,18 @@ import {
   sdeSamplers,
 } from '../diffusion/index.ts';
 import { type SamplerChoice, type SdeChoice, samplerOf } from '../inference/generate.ts';
-import { loadWeaker } from '../inference/guide.ts';
-import type { LoadedGenerator } from '../inference/load-model.ts';
-import type { Stage2Model } from '../models/stage2.ts';
-import { expected, nearest } from '../util/check.ts';
-import { ConfigError } from '../util/errors.ts';
 import {
   configuredGuidance,
   describeGuidance,
   type GuidanceChoice,
   guidanceTerms,
   parseGuidance,
-} from './guidance-option.ts';
+} from '../inference/guidance-choice.ts';
+import { loadWeaker } from '../inference/guide.ts';
+import type { LoadedGenerator } from '../inference/load-model.ts';
+import type { Stage2Model } from '../models/stage2.ts';
+import { expected, nearest } from '../util/check.ts';
+import { ConfigError } from '../util/errors.ts';
 import type { ModelOptions } from './model-options.ts';
 import { integerOption } from './shared.ts';
 

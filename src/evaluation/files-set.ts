@@ -6,7 +6,7 @@ import { openInput } from '../inference/pictures.ts';
 import { decodeImage } from '../io/image.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError, DataError } from '../util/errors.ts';
-import type { FilesSpec, PictureSet, Unreadable } from './picture-set.ts';
+import type { FilesSpec, PictureRange, PictureSet, Unreadable } from './picture-set.ts';
 import { stamp } from './stamp.ts';
 
 /** Opens the pictures. DataError when there are none. */
@@ -17,7 +17,22 @@ export async function openFiles(spec: FilesSpec): Promise<PictureSet> {
     if (width !== side || height !== side) resized++;
   };
   const { source, nameOf } = await openInput(path, { side, exif, num, onSize });
+  let before: Promise<unknown> = Promise.resolve(); // one range at a time: it is read concurrently in itself, and counts what it crops
   const crop = `ADM centre crop to ${side} x ${side}`;
+  const readRange = async (start: number, count: number): Promise<PictureRange> => {
+    const unreadable: Unreadable[] = [];
+    resized = 0;
+    const reader = new BatchReader(source, { onUnreadable: (picture) => unreadable.push(picture) });
+    const batch = await reader.readThese(Array.from({ length: count }, (_, i) => start + i));
+    unreadable.sort((a, b) => a.index - b.index);
+    return {
+      images: batch.images,
+      labels: Array.from(batch.labels),
+      indices: Array.from(batch.indices),
+      unreadable,
+      resized,
+    };
+  };
   return {
     spec,
     name: path,
@@ -34,18 +49,9 @@ export async function openFiles(spec: FilesSpec): Promise<PictureSet> {
     ]),
     details: { kind: 'files', path, crop, exif, ...(num !== undefined && { num }) },
     async read(start, count) {
-      const unreadable: Unreadable[] = [];
-      const before = resized;
-      const reader = new BatchReader(source, { onUnreadable: (picture) => unreadable.push(picture) });
-      const batch = await reader.readThese(Array.from({ length: count }, (_, i) => start + i));
-      unreadable.sort((a, b) => a.index - b.index); // reading is concurrent
-      return {
-        images: batch.images,
-        labels: Array.from(batch.labels),
-        indices: Array.from(batch.indices),
-        unreadable,
-        resized: resized - before,
-      };
+      const range = before.then(() => readRange(start, count));
+      before = range.catch(() => {});
+      return range;
     },
     describe: nameOf,
     close() {},

@@ -3,7 +3,8 @@
 
 import { resolve } from 'node:path';
 import { decodeLatents, encodePictures } from '../inference/batches.ts';
-import { loadGuidance } from '../inference/guide.ts';
+import { guidanceTerms } from '../inference/guidance-choice.ts';
+import { loadWeaker } from '../inference/guide.ts';
 import { labelsFor } from '../inference/labels.ts';
 import { loadModel } from '../inference/load-model.ts';
 import { modelParts } from '../inference/model-folder.ts';
@@ -23,8 +24,9 @@ export async function openSamples(
 ): Promise<PictureSet> {
   const model = loadModel(spec.model, { ...spec, need: 'generator' });
   const { seed, sampler, precision, num } = spec;
-  const config = { ...model.config, guidance: { ...model.config.guidance, ...spec.guidance } };
-  const { guidance } = loadGuidance(model, config, spec);
+  const { config } = model;
+  const weaker = spec.guidance.auto && loadWeaker(model, config, spec);
+  const guidance = guidanceTerms(spec.guidance, { ...model, guide: weaker?.velocity });
   const labelOf = labelsFor(config, spec.labels, { seed, num });
   const { model: name, kind: _, ...asked } = spec;
   const weights = weightsOf(spec, 'dit');

@@ -49,7 +49,10 @@ export interface PassOptions {
 export async function runPass(job: Job, options: PassOptions): Promise<PassResult> {
   const { set, extractor, workers = 1, onProgress } = options;
   const folder = join(options.cache, keyOf(job, options));
-  const release = takeLock(`${folder}.lock`, { what: 'this evaluation', next: 'wait for it' });
+  const release = takeLock(`${folder}.lock`, {
+    what: 'this evaluation',
+    next: 'keep its unfinished work apart by --partial',
+  });
   try {
     mkdirSync(folder, { recursive: true });
     removeTemporaries(folder);

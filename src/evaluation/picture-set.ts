@@ -2,6 +2,8 @@
 // set. Pictures come by ranges of their index; those that cannot be read are named and left out, and the others keep their index.
 
 import type { Precision } from '../inference/batches.ts';
+import type { SamplerChoice } from '../inference/generate.ts';
+import type { GuidanceChoice } from '../inference/guidance-choice.ts';
 import type { LabelChoice } from '../inference/labels.ts';
 
 /** A set as plain data. Paths are as the user gave them. */
@@ -34,8 +36,8 @@ export interface SampledSpec {
   num: number;
   seed: number;
   labels: LabelChoice;
-  sampler: { method: string; steps: number; end: 'reference' | 'zero'; rtol?: number; atol?: number };
-  guidance: { method: 'cfg' | 'autoguidance'; scale: number; t_min: number; t_max: number };
+  sampler: SamplerChoice & { reuseEncoder?: number };
+  guidance: GuidanceChoice;
   guide?: string | undefined;
   precision: Precision;
 }

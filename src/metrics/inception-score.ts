@@ -1,10 +1,11 @@
 // Inception Score (Salimans et al. 2016; spec 13.5): exp of the mean KL divergence between class probabilities and their average, per split
 // of the samples, averaged over the splits. float64. The ADM evaluator takes probabilities without the classifier's bias and consecutive
-// splits of 5000; torch-fidelity divides into a number of splits of nearly equal size.
+// splits of 5000; torch-fidelity shuffles the samples (seed 2020) and divides them into 10 splits of nearly equal size.
 
-import { type Tensor, tidy } from '../tensor/index.ts';
+import { type Tensor, tensor, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ArgumentError } from '../util/errors.ts';
+import { NumpyRandom } from './numpy-random.ts';
 
 export interface InceptionScore {
   mean: number;
@@ -13,11 +14,19 @@ export interface InceptionScore {
   perSplit: number[];
 }
 
-export type SplitOptions = { splitSize: number } | { splits: number };
+/** `shuffle`: the seed of the order in which the samples are divided, torch-fidelity's rule; as they come when left out. */
+export type SplitOptions = ({ splitSize: number } | { splits: number }) & { shuffle?: number };
 
 /** Score of logits [N, K], in the order of the samples. Default: the ADM evaluator's splits of 5000, the last may be shorter. */
 export function inceptionScore(logits: Tensor, options: SplitOptions = { splitSize: 5000 }): InceptionScore {
   const [N] = logits.dims(2);
+  if (options.shuffle !== undefined) {
+    const { shuffle, ...rest } = options;
+    return tidy(() => {
+      const order = tensor(new NumpyRandom(shuffle).permutation(N), { dtype: 'i64', device: logits.device });
+      return inceptionScore(logits.indexSelect(0, order), rest);
+    });
+  }
   const perSplit = ranges(N, options).map(([start, end]) =>
     tidy(() => {
       const logP = logits

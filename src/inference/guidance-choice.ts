@@ -6,11 +6,11 @@
 
 import type { RunConfig } from '../config/index.ts';
 import type { Guidance, LabelledVelocity } from '../diffusion/index.ts';
-import { nullLabelOf } from '../inference/generate.ts';
-import { parseLabels } from '../inference/labels.ts';
 import type { Stage2Model } from '../models/stage2.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
+import { nullLabelOf } from './generate.ts';
+import { parseLabels } from './labels.ts';
 
 export interface GuidanceTermChoice {
   /** One number for all classes, or one for each. */
