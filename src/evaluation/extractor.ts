@@ -79,9 +79,9 @@ export function encoderExtractor(encoder: Encoder): Extractor {
     extract: (images, wanted) =>
       noGrad(() =>
         tidy(() => {
-          const tokens = encoder.vit.forward(normalised(images, { side, mean, std })); // [B, prefix + N, C]
+          const x = normalised(images, { side, mean, std });
           const of = (layer: string) =>
-            layer === 'cls' ? tokens.select(1, 0) : tokens.slice(1, encoder.vit.prefix).mean([1]);
+            layer === 'cls' ? encoder.vit.forward(x).select(1, 0) : encoder.forward(x).mean([1]);
           return new Map(wanted.map((layer) => [layer, of(layer).to('f32').contiguous()]));
         }),
       ),
