@@ -1,4 +1,5 @@
-// Builds the addon (native/**/*.cc) with the plain compiler: one object per source, two at a time, then one link.
+// Builds the addon (native/**/*.cc) with the plain compiler: one object per source, two at a time, then one link. Sources in
+// native/kernels are compiled once for each capability of the processor; the addon chooses at run time.
 // Objects and addons lie in the user cache under the hash of everything that goes into them, so nothing is built twice.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -8,6 +9,16 @@ import { cacheFolder, engineFile, root } from './paths.mjs';
 import { explainFileError, run, SetupError, tail } from './shell.mjs';
 
 const jobs = 2;
+
+/** Flags for native/kernels. Their files name nothing of the standard library that could be emitted with instructions another processor lacks. */
+const capabilities =
+  process.arch === 'x64'
+    ? {
+        baseline: [],
+        avx2: ['-mavx2', '-mfma', '-mf16c'],
+        avx512: ['-mavx512f', '-mavx512bw', '-mavx512vl', '-mavx512dq', '-mfma', '-mprefer-vector-width=512'],
+      }
+    : { baseline: [] };
 
 /**
  * Builds or finds the addon for `libtorch` (of findLibtorch) and records it in build/engine.json.
@@ -28,10 +39,18 @@ export async function buildAddon(
   // Objects know libtorch's contents and not its place, so that two copies of one wheel share them.
   const placeless = flags.join(' ').replaceAll(libtorch.folder, 'LIBTORCH').replaceAll(napiHeaders().folder, 'NAPI');
   const common = [compiler.version, libtorch.identity, napiHeaders().version, placeless];
-  const units = sources.map((source) => ({
-    source,
-    key: hash([...common, relative(native, source), ...withIncludes(source).map((file) => readFileSync(file))]),
-  }));
+  const units = sources.flatMap((source) =>
+    variants(relative(native, source)).map((own) => ({
+      source,
+      flags: [...flags, ...own],
+      key: hash([
+        ...common,
+        ...own,
+        relative(native, source),
+        ...withIncludes(source).map((file) => readFileSync(file)),
+      ]),
+    })),
+  );
   const key = hash([...units.map((unit) => unit.key), link.join(' ')]);
   const addon = join(cacheFolder(env), 'addon', key, 'rae.node');
 
@@ -40,7 +59,7 @@ export async function buildAddon(
   if (!cached) {
     const objects = join(cacheFolder(env), 'objects');
     makeFolders([objects, dirname(addon)]);
-    compiled = await compileAll(compiler, units, flags, objects, native);
+    compiled = await compileAll(compiler, units, objects, native);
     const inputs = units.map((unit) => join(objects, `${unit.key}.o`));
     await linkAddon(compiler, inputs, link, addon);
     await proveLoads(addon, libtorch);
@@ -83,12 +102,25 @@ export async function findCompiler(env = process.env) {
 function compileFlags({ folder, cuda }) {
   const include = join(folder, 'include');
   const flags = ['-std=c++20', '-O2', '-DNDEBUG', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=9', '-Wno-psabi'];
+  // at::parallel_for is serial without it. The runtime is libtorch's own, found when the addon is loaded; a second one would start threads of its own.
+  if (process.platform === 'linux') flags.push('-fopenmp');
   const headers = cuda && cudaHeaders(folder);
   if (headers) flags.push('-DRAE_CUDA', `-isystem${headers}`);
   // System includes: libtorch's warnings are not ours to read.
   flags.push(`-isystem${include}`, `-isystem${join(include, 'torch', 'csrc', 'api', 'include')}`);
   flags.push(`-isystem${join(napiHeaders().folder, 'include')}`);
   return flags;
+}
+
+/** The flags of each object that a source is compiled to. */
+function variants(name) {
+  if (!/^kernels[\\/]/.test(name)) return [[]];
+  return Object.entries(capabilities).map(([capability, own]) => [
+    '-fno-math-errno',
+    '-fno-trapping-math',
+    `-DRAE_CAPABILITY=${capability}`,
+    ...own,
+  ]);
 }
 
 function linkFlags({ folder, cuda }) {
@@ -110,7 +142,7 @@ function cudaHeaders(folder) {
   );
 }
 
-async function compileAll(compiler, units, flags, objects, native) {
+async function compileAll(compiler, units, objects, native) {
   const waiting = units.filter((unit) => !existsSync(join(objects, `${unit.key}.o`)));
   const queue = [...waiting];
   const failures = [];
@@ -118,7 +150,9 @@ async function compileAll(compiler, units, flags, objects, native) {
     for (let unit = queue.shift(); unit && failures.length === 0; unit = queue.shift()) {
       const object = join(objects, `${unit.key}.o`);
       const temporary = `${object}.${process.pid}.tmp`;
-      const result = await run(compiler.program, [...flags, '-c', unit.source, '-o', temporary], { env: compiler.env });
+      const result = await run(compiler.program, [...unit.flags, '-c', unit.source, '-o', temporary], {
+        env: compiler.env,
+      });
       if (result.ok) renameSync(temporary, object);
       else {
         rmSync(temporary, { force: true });

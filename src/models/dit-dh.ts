@@ -133,7 +133,7 @@ export class DiTwDDTHead extends Module {
       const projected = this.s_projector ? this.s_projector.forward(encoded) : encoded; // [B, M or N, Hd]
       const activated = cut(silu(projected));
       const tokens = cut(this.x_embedder.forward(patches)); // the same noisy latent again, without positions
-      const h = runBlocks(this.blocks.slice(this.#encoderDepth), tokens, activated, this.dec_feat_rope?.rotation());
+      const h = runBlocks(this.blocks.slice(this.#encoderDepth), tokens, activated, this.dec_feat_rope);
       return unpatchify(this.final_layer.forward(h, activated), headPatch, { rows: this.#headGrid[0] });
     });
   }
@@ -155,7 +155,7 @@ export class DiTwDDTHead extends Module {
       const embedded = this.s_embedder.forward(patches);
       const tokens = cut(this.pos_embed ? embedded.add(this.pos_embed) : embedded); // [B, M, He]
       const encoder = this.blocks.slice(0, this.#encoderDepth);
-      const s = silu(runBlocks(encoder, tokens, activated, this.enc_feat_rope?.rotation()).add(te.unsqueeze(1)));
+      const s = silu(runBlocks(encoder, tokens, activated, this.enc_feat_rope).add(te.unsqueeze(1)));
       return this.#onHeadGrid(s);
     });
   }

@@ -91,7 +91,7 @@ export class LightningDiT extends Module {
       const te = this.t_embedder.forward(t); // [B, D]
       const condition = this.y_embedder && y ? te.add(this.y_embedder.forward(y, dropout)) : te;
       const activated = cut(silu(condition).unsqueeze(1)); // [B, 1, D]
-      const h = runBlocks(this.blocks, tokens, activated, this.feat_rope?.rotation());
+      const h = runBlocks(this.blocks, tokens, activated, this.feat_rope);
       const out = unpatchify(this.final_layer.forward(h, activated), this.#patch, { rows: this.#grid[0] });
       return out.size(1) === this.inChannels ? out : out.narrow(1, 0, this.inChannels);
     });

@@ -1,7 +1,7 @@
 // Gradients: the mode, backward into .grad, gradients of given tensors, and autocast.
 import { expected } from '../util/check.ts';
 import { ArgumentError } from '../util/errors.ts';
-import { type Dtype, dtypeCode } from './dtype.ts';
+import { type Dtype, dtypeCode, dtypeName } from './dtype.ts';
 import { engine } from './engine.ts';
 import { resumeCuts } from './recompute.ts';
 import { Tensor } from './tensor.ts';
@@ -79,6 +79,15 @@ export interface AutocastOptions {
   dtype?: Dtype | undefined;
   device?: 'cpu' | 'cuda' | undefined;
   enabled?: boolean | undefined;
+}
+
+/** The dtype of the autocast() that is open for the CPU. */
+export function autocastDtype(): Dtype | undefined {
+  const api = engine();
+  const code = api.setAutocast('cpu', -1);
+  if (code < 0) return undefined;
+  api.setAutocast('cpu', code);
+  return dtypeName(code);
 }
 
 /** Runs `fn` with matrix products in a shorter dtype (bf16 unless named), as torch.autocast does. */

@@ -23,14 +23,14 @@ export class DitAttention extends Module {
   readonly q_norm: Norm | undefined;
   readonly k_norm: Norm | undefined;
   readonly proj: Linear;
-  readonly #heads: number;
+  readonly heads: number;
 
   constructor({ width, heads, qkNorm, generator }: DitAttentionOptions) {
     super();
     if (width % heads !== 0) {
       throw new ArgumentError(expected('DitAttention', `a width divisible by its ${heads} heads`, width));
     }
-    this.#heads = heads;
+    this.heads = heads;
     this.qkv = new Linear(width, 3 * width, { generator });
     this.q_norm = qkNorm && headNorm(width / heads, qkNorm);
     this.k_norm = qkNorm && headNorm(width / heads, qkNorm);
@@ -40,7 +40,7 @@ export class DitAttention extends Module {
   /** x [B, N, D], `rotation` as Rope2d.rotation() gives it -> [B, N, D]. */
   forward(x: Tensor, rotation?: Tensor): Tensor {
     const [B, N, D] = x.dims(3);
-    const qkv = this.qkv.forward(x).view([B, N, 3, this.#heads, D / this.#heads]);
+    const qkv = this.qkv.forward(x).view([B, N, 3, this.heads, D / this.heads]);
     let [qk, v] = qkv.splitWithSizes([2, 1], 2) as [Tensor, Tensor]; // [B, N, 2, H, d], [B, N, 1, H, d]
     if (this.q_norm && this.k_norm) qk = normPair(qk, this.q_norm, this.k_norm);
     if (rotation) qk = rotate(qk, rotation);

@@ -1,11 +1,12 @@
 // The transformer block of both stage-2 models: adaLN-modulated attention and feed-forward, each gated (DiT; reference: LightningDiTBlock).
 
-import { Module } from '../../nn/index.ts';
-import { addcmul, type Generator, recomputed, type Tensor, tidy } from '../../tensor/index.ts';
+import { Module, RMSNorm } from '../../nn/index.ts';
+import { addcmul, canFuse, ditBlock, type Generator, recomputed, type Tensor, tidy } from '../../tensor/index.ts';
 import { AdaLn } from './ada-ln.ts';
 import { DitAttention } from './dit-attention.ts';
 import { Mlp } from './mlp.ts';
 import { blockNorm, modulate, type Norm } from './norm.ts';
+import type { Rope2d } from './rope.ts';
 import { SwiGLU, swigluHidden } from './swiglu.ts';
 
 // Shapes: B batch, N tokens, M 1 or N (conditioning rows), D width.
@@ -34,6 +35,8 @@ export class DitBlock extends Module {
   readonly norm2: Norm;
   readonly mlp: SwiGLU | Mlp;
   readonly adaLN_modulation: AdaLn;
+  /** Its usual form, for which there is one operator. */
+  readonly #usual: boolean;
 
   constructor(options: DitBlockOptions) {
     super();
@@ -46,10 +49,29 @@ export class DitBlock extends Module {
       ? new SwiGLU({ width, hidden: swigluHidden(width, mlpRatio), generator })
       : new Mlp({ width, hidden: Math.floor(width * mlpRatio), activation: 'gelu_pytorch_tanh', generator });
     this.adaLN_modulation = new AdaLn({ width, chunks: options.woShift ? 4 : 6, generator });
+    this.#usual = useSwiglu && useRmsnorm && !useQknorm && !options.woShift;
   }
 
-  /** x [B, N, D], activated conditioning [B, M, D], rotation of the grid -> [B, N, D]. Frees what it made, for the caller's x lives on. */
-  forward(x: Tensor, activated: Tensor, rotation?: Tensor): Tensor {
+  /** x [B, N, D], activated conditioning [B, M, D], positions of the grid -> [B, N, D]. Frees what it made, for the caller's x lives on. */
+  forward(x: Tensor, activated: Tensor, rope?: Rope2d): Tensor {
+    return this.#fused(x, activated, rope) ?? this.#composed(x, activated, rope?.rotation());
+  }
+
+  #fused(x: Tensor, activated: Tensor, rope: Rope2d | undefined): Tensor | undefined {
+    const { norm1, attn, norm2, mlp } = this;
+    const modulation = this.adaLN_modulation[1];
+    const rows = activated.size(1);
+    if (!this.#usual || !(norm1 instanceof RMSNorm && norm2 instanceof RMSNorm && mlp instanceof SwiGLU)) return;
+    if (!(rows === 1 || rows === x.size(1)) || !canFuse(x, norm1.weight)) return;
+    const layers = [norm1, attn.qkv, attn.proj, norm2, mlp.w12, mlp.w3, modulation];
+    const weights = layers.flatMap((layer) =>
+      layer instanceof RMSNorm ? [layer.weight] : [layer.weight, layer.bias!],
+    );
+    const angles = rope && ([rope.freqs_cos, rope.freqs_sin] as const);
+    return ditBlock(x, activated, { weights, heads: attn.heads, eps: norm1.eps, angles });
+  }
+
+  #composed(x: Tensor, activated: Tensor, rotation: Tensor | undefined): Tensor {
     return tidy(() => {
       const modulation = this.adaLN_modulation.forward(activated, x.size(1)); // each [B, M, D]
       const [shift1, scale1, gate1, shift2, scale2, gate2] =
@@ -71,10 +93,10 @@ function withoutShifts([scale1, gate1, scale2, gate2]: Tensor[]): (Tensor | unde
  * The blocks one after another, each result freed as soon as the next exists (libtorch keeps what backward needs). Within recomputing() a
  * block keeps its input alone: `x` and `activated` are then to be cut() by the model.
  */
-export function runBlocks(blocks: readonly DitBlock[], x: Tensor, activated: Tensor, rotation?: Tensor): Tensor {
+export function runBlocks(blocks: readonly DitBlock[], x: Tensor, activated: Tensor, rope?: Rope2d): Tensor {
   let h = x;
   for (const block of blocks) {
-    const next = recomputed([h, activated, ...(rotation ? [rotation] : [])], (...inputs) => block.forward(...inputs));
+    const next = recomputed([h, activated], (...inputs) => block.forward(...inputs, rope));
     if (h !== x) h.dispose();
     h = next;
   }

@@ -22,7 +22,7 @@ export class Rope2d extends Module {
     this.freqs_sin = buffer(angles.sin());
   }
 
-  /** The rotations cos + i sin as one complex tensor [N, 1, 1, d/2], made once a forward pass from the buffers of the checkpoint. */
+  /** The rotations cos + i sin as one complex tensor [N, 1, 1, d/2], made from the buffers of the checkpoint. */
   rotation(): Tensor {
     const [tokens, headDim] = this.freqs_cos.dims(2);
     const pairs = [this.freqs_cos, this.freqs_sin].map((table) => table.slice(1, 0, headDim, 2)); // each [N, d/2]

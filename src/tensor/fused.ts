@@ -1,0 +1,51 @@
+// Operators of our own (native/), each with its backward: several of libtorch's in fewer passes over memory. They take float32 on the
+// CPU, under autocast too; who calls one asks canFuse() first and composes libtorch's operators where it says no.
+import { engine } from './engine.ts';
+import { autocastDtype } from './grad.ts';
+import { Tensor } from './tensor.ts';
+import { handleOf, handles, operator, optionalHandle } from './wrap.ts';
+
+let on = process.env.RAE_FUSED !== '0'; // 0: libtorch's operators alone, to compare with
+
+/** Runs `fn` with fused operators switched on or off. */
+export function withFused<T>(enabled: boolean, fn: () => T): T {
+  const before = on;
+  on = enabled;
+  try {
+    return fn();
+  } finally {
+    on = before;
+  }
+}
+
+/** Whether fused operators take `x` beside weights such as `weight`. */
+export function canFuse(x: Tensor, weight: Tensor): boolean {
+  if (!on || weight.dtype !== 'f32' || x.device !== 'cpu' || weight.device !== 'cpu') return false;
+  const inside = autocastDtype();
+  return x.dtype === 'f32' ? inside !== 'f16' : x.dtype === 'bf16' && inside === 'bf16';
+}
+
+export interface DitBlockWeights {
+  /** norm1, qkv, proj, norm2, w12, w3, modulation: weights, after each but the norms its bias. */
+  readonly weights: readonly Tensor[];
+  readonly heads: number;
+  readonly eps: number;
+  /** cos and sin of every token's angles, [N, d] each. */
+  readonly angles?: readonly [cosine: Tensor, sine: Tensor] | undefined;
+}
+
+/** A DiT block (src/models/layers/dit-block.ts): x [B, N, D], activated condition [B, 1 or N, C] -> [B, N, D]. No second derivative. */
+export function ditBlock(x: Tensor, condition: Tensor, { weights, heads, eps, angles }: DitBlockWeights): Tensor {
+  const [cosine, sine] = angles ?? [];
+  const h = engine().call(
+    operator('rae::dit_block'),
+    handleOf(x),
+    handleOf(condition),
+    optionalHandle(cosine),
+    optionalHandle(sine),
+    handles(weights),
+    heads,
+    eps,
+  );
+  return new Tensor(h as number);
+}
