@@ -10,7 +10,7 @@ import { pickTensor, readTensors } from '../inference/tensors.ts';
 import { savePng } from '../io/image.ts';
 import { dispose, type Tensor, tidy } from '../tensor/index.ts';
 import { ConfigError, DataError } from '../util/errors.ts';
-import { count, duration } from '../util/format.ts';
+import { count, counted, duration } from '../util/format.ts';
 import { log } from '../util/log.ts';
 import { beginVerb, type ModelOptions, modelVerb, stopIfInterrupted } from './model-options.ts';
 import { printResult } from './shared.ts';
@@ -48,7 +48,7 @@ async function run(options: DecodeOptions): Promise<void> {
     log.done();
     const pictures = latents.size(0);
     const result = { out: options.out, pictures, side: model.side, normalized, seconds };
-    printResult(options, result, `${options.out}: ${count(pictures)} pictures in ${duration(seconds)}`);
+    printResult(options, result, `${options.out}: ${counted(pictures, 'picture')} in ${duration(seconds)}`);
   } finally {
     dispose(tensors);
   }

@@ -9,6 +9,7 @@ import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { bytes, count, table } from '../util/format.ts';
 import { newestCheckpoint } from '../weights/index.ts';
+import { hintFor, resolveWeights } from '../weights/resolve.ts';
 import { compareFiles, comparisonText } from './inspect-diff.ts';
 import { countBytes, countElements, type Listing, listTensors, type TensorEntry } from './inspect-file.ts';
 import { describeRun, runText } from './inspect-run.ts';
@@ -64,9 +65,9 @@ function showDifference(a: string, b: string | undefined, options: InspectOption
 }
 
 function existing(path: string): string {
-  const real = path === 'embedded' ? EMBEDDED : path;
+  const real = path === 'embedded' ? EMBEDDED : resolveWeights(path, 'rae inspect');
   if (existsSync(real)) return real;
-  throw new ConfigError(expected('rae inspect', 'an existing file or folder', path));
+  throw new ConfigError(expected('rae inspect', 'an existing file or folder', path, hintFor(path)));
 }
 
 /** The file of tensors that is meant: of a run the newest average, of a folder of Hugging Face or diffusers its model, of one of the

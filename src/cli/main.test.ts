@@ -95,3 +95,20 @@ it('a mistake of our own says so, and --debug shows the stack', () => {
   reportError(new DataError('bad'), true);
   expect(err).toMatch(/at .*main\.test\.ts/);
 });
+
+it("'help VERB' is that verb's help, and its examples", async () => {
+  expect(await main(['help', 'weights', 'get'])).toBe(0);
+  expect(out).toMatch(/^Usage: rae weights get .*Example:\n {2}rae weights get dinov2-base-reg/s);
+});
+
+it('what other programs call a verb is understood as a question', async () => {
+  expect(await main(['download', 'x'])).toBe(2);
+  expect(err).toBe("rae: expected a verb, received 'download'. Did you mean 'weights get'?\n");
+});
+
+it('the name of the program stands once before an error', async () => {
+  expect(await main(['inspect', 'dinov2base'])).toBe(2);
+  expect(err).toBe(
+    "rae inspect: expected an existing file or folder, received 'dinov2base'. Did you mean 'dinov2-base' (rae weights list)?\n",
+  );
+});

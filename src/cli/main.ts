@@ -32,8 +32,9 @@ const verbs: Record<string, Verb> = {
 /** Runs `rae ARGUMENTS` and returns the exit code: 0 done, 1 failed, 2 bad usage, 130 or 143 interrupted after saving. */
 export async function main(args: readonly string[]): Promise<number> {
   try {
-    const program = await programFor(args[0] === 'help' ? '--help' : args[0]);
-    await program.parseAsync(args[0] === 'help' ? ['--help'] : args, { from: 'user' });
+    const given = args[0] === 'help' ? [...args.slice(1), '--help'] : args; // `rae help sample` is `rae sample --help`
+    const program = await programFor(given[0]);
+    await program.parseAsync(given, { from: 'user' });
     return 0;
   } catch (error) {
     return reportError(error, args.includes('--debug'));
@@ -63,8 +64,22 @@ function overrideExit(command: Command): void {
   for (const child of command.commands) overrideExit(child);
 }
 
+/** What other programs call these things. */
+const elsewhere: Readonly<Record<string, string>> = {
+  generate: 'sample',
+  infer: 'sample',
+  inference: 'sample',
+  download: 'weights get',
+  pull: 'weights get',
+  upload: 'weights put',
+  push: 'weights put',
+  embed: 'encode',
+  finetune: 'train',
+  install: 'engine install',
+};
+
 function unknownVerb(name: string): ConfigError {
-  const near = nearest(name, Object.keys(verbs));
+  const near = (Object.hasOwn(elsewhere, name) ? elsewhere[name] : undefined) ?? nearest(name, Object.keys(verbs));
   const next = near ? `Did you mean '${near}'?` : `Known: ${Object.keys(verbs).join(', ')}.`;
   return new ConfigError(`expected a verb, received '${name}'. ${next}`);
 }

@@ -40,7 +40,7 @@ function nameModel(command: Command): void {
   const { model, config } = command.opts<{ model?: string; config?: string }>();
   if ((model === undefined) === (config === undefined)) {
     throw new ConfigError(
-      `--model, --config: expected one of them, received ${model === undefined ? 'neither' : 'both'}. A run, or 'embedded', goes with --model.`,
+      `--model, --config: expected one of them, received ${model === undefined ? 'neither' : 'both'}. A run, or 'embedded' (the shipped model), goes with --model.`,
     );
   }
   if (config === undefined) return;

@@ -15,7 +15,7 @@ import { ssim } from '../metrics/ssim.ts';
 import { dispose, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError, DataError } from '../util/errors.ts';
-import { count, duration, table } from '../util/format.ts';
+import { count, counted, duration, table } from '../util/format.ts';
 import { log } from '../util/log.ts';
 import { beginVerb, type ModelOptions, modelVerb, stopIfInterrupted } from './model-options.ts';
 import { noiseSweep, sweepText } from './noise-sweep.ts';
@@ -94,7 +94,7 @@ async function run(options: ReconstructOptions): Promise<void> {
   printResult(
     options,
     result,
-    asText(scores, mean, `${options.out}: ${count(scores.length)} pictures in ${duration(seconds)}`),
+    asText(scores, mean, `${options.out}: ${counted(scores.length, 'picture')} in ${duration(seconds)}`),
   );
 }
 

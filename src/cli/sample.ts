@@ -10,7 +10,7 @@ import { labelsFor } from '../inference/labels.ts';
 import { Ledger } from '../inference/ledger.ts';
 import { loadModel } from '../inference/load-model.ts';
 import { samplePictures } from '../inference/sample.ts';
-import { count, duration, figure } from '../util/format.ts';
+import { count, counted, duration, figure } from '../util/format.ts';
 import { log } from '../util/log.ts';
 import { beginVerb, modelVerb, stopIfInterrupted } from './model-options.ts';
 import { labelsAndNumber, readNoise, type SampleOptions } from './sample-options.ts';
@@ -64,7 +64,7 @@ async function run(given: SampleOptions): Promise<void> {
   const labelOf = labelsFor(config, choice, { seed, num });
   const turns = choice === 'all' ? config.misc.num_classes : typeof choice === 'string' ? 1 : choice.length;
   log.info(
-    `${count(num)} pictures of ${model.side} x ${model.side}: ${describeSampler(sampler)}, ${describeGuidance(guiding)}, seed ${seed}`,
+    `${counted(num, 'picture')} of ${model.side} x ${model.side}: ${describeSampler(sampler)}, ${describeGuidance(guiding)}, seed ${seed}`,
   );
 
   // ── what is made already ──────────────────────────────
@@ -141,7 +141,7 @@ async function run(given: SampleOptions): Promise<void> {
   const where = [out, npz].filter((path) => path !== undefined).join(', ');
   const cost = evaluations === undefined ? '' : `, ${evaluations} evaluations each`;
   const speed = `${count(made)} made in ${duration(seconds)}, ${figure(made / seconds)} images/s`;
-  const text = before === 0 ? speed.replace('made', 'pictures') : `${count(num)} pictures, ${speed}`;
+  const text = before === 0 ? speed.replace('made', 'pictures') : `${counted(num, 'picture')}, ${speed}`;
   printResult(options, result, `${where}: ${text}${cost}`);
 }
 

@@ -80,7 +80,8 @@ export function reportError(error: unknown, debug: boolean): number {
     process.stderr.write(`rae: ${error.message.replace(/^error: /, '').replaceAll('\n', ' ')}\n`);
     return 2;
   }
-  process.stderr.write(`rae: ${describe(error, debug)}\n`);
+  const text = describe(error, debug);
+  process.stderr.write(text.startsWith('rae ') ? `${text}\n` : `rae: ${text}\n`); // a sentence may begin with the verb
   if (error instanceof InterruptedError) return error.exitCode;
   return error instanceof ConfigError ? 2 : 1;
 }

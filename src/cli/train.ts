@@ -48,9 +48,13 @@ const HARMLESS =
   /^(training\.(log_interval|sample_every|checkpoint_interval|checkpoint_every|keep_checkpoints|num_workers|activation_checkpointing)|eval\..*|data\.(path|eval_path|latents|eval_latents))$/;
 
 export function command(): Command {
-  const train = new Command('train').description(
-    'train an encoder, an RAE (stage 1) or a diffusion transformer (stage 2)',
-  );
+  const train = new Command('train')
+    .description('train an encoder, an RAE (stage 1) or a diffusion transformer (stage 2)')
+    .helpCommand(false)
+    .addHelpText(
+      'after',
+      '\nExample:\n  rae train rae --encoder dinov2-base-reg --data photos --out runs/rae\n  rae train dit --rae runs/rae --data photos --out runs/dit',
+    );
   train.addCommand(
     stage(
       'encoder',
@@ -66,7 +70,7 @@ export function command(): Command {
     )
       .option(
         '--encoder <path>',
-        "weights of the encoder: a file, a Hugging Face folder, a run of 'train encoder', or 'embedded'",
+        "weights of the encoder: a file, a Hugging Face folder, a name of 'rae weights', a run of 'train encoder', or 'embedded'",
       )
       .option('--lpips <file>', 'weights of LPIPS; without them the loss is L1 alone')
       .option('--estimate', 'say what parameters, memory and arithmetic a step takes; train nothing')

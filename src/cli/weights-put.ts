@@ -2,11 +2,12 @@
 
 import { statSync } from 'node:fs';
 import type { Command } from 'commander';
-import { InterruptedError } from '../util/errors.ts';
+import { expected } from '../util/check.ts';
+import { ConfigError, InterruptedError } from '../util/errors.ts';
 import { bytes, table } from '../util/format.ts';
 import { log } from '../util/log.ts';
 import { hubSettings } from '../weights/hub-cache.ts';
-import { parseHubName } from '../weights/hub-name.ts';
+import { isRepoName } from '../weights/hub-name.ts';
 import { requireToken, type UploadFile, uploadFiles } from '../weights/upload.ts';
 import { printResult, type VerbOptions, verb } from './shared.ts';
 
@@ -34,7 +35,8 @@ export function putCommand(): Command {
 
 async function put(run: string, text: string, options: PutOptions): Promise<void> {
   log.quiet = options.json ?? false;
-  const { repo } = parseHubName(text, 'weights put');
+  if (!isRepoName(text)) throw new ConfigError(expected('weights put', "a repository, 'owner/name'", text));
+  const repo = text;
   const [{ publication }, { modelCard }] = await Promise.all([
     import('../inference/publish.ts'),
     import('../inference/model-card.ts'),

@@ -9,8 +9,8 @@ import { log } from '../util/log.ts';
 import { catalog } from '../weights/catalog.ts';
 import { checksum } from '../weights/fetch.ts';
 import { cachedPath, type HubSettings, hubSettings } from '../weights/hub-cache.ts';
-import { formatHubName, type HubName, parseHubName } from '../weights/hub-name.ts';
-import { nameOf } from '../weights/resolve.ts';
+import { formatHubName, type HubName } from '../weights/hub-name.ts';
+import { knownName, nameOf } from '../weights/resolve.ts';
 import { printResult, type VerbOptions, verb } from './shared.ts';
 
 type State = 'right' | 'wrong' | 'missing' | 'no checksum';
@@ -57,7 +57,7 @@ async function verify(texts: string[], options: VerbOptions): Promise<void> {
 function named(texts: readonly string[], settings: HubSettings): { text: string; name: HubName }[] {
   const here = Object.keys(catalog).filter((text) => cachedPath(settings, nameOf(text, 'verify')!) !== undefined);
   return (texts.length === 0 ? here : texts).map((text) => {
-    const name = nameOf(text, 'weights verify') ?? parseHubName(text, 'weights verify');
+    const name = knownName(text, 'weights verify');
     if (cachedPath(settings, name) !== undefined) return { text, name };
     throw new ConfigError(
       `weights verify: expected ${formatHubName(name)} in the cache (${settings.cache}), received nothing. Get it: rae weights get ${text}`,

@@ -1,16 +1,15 @@
 // rae weights: the published weights by name, and the hub's cache that they live in: list, get, put, verify.
 
 import { Command } from 'commander';
-import { expected } from '../util/check.ts';
-import { ConfigError, HubError, InterruptedError } from '../util/errors.ts';
-import { bytes, count, duration, percent, table } from '../util/format.ts';
+import { HubError, InterruptedError } from '../util/errors.ts';
+import { bytes, counted, duration, percent, table } from '../util/format.ts';
 import { log } from '../util/log.ts';
-import { catalog, catalogEntry, nearestEntry } from '../weights/catalog.ts';
+import { catalog, catalogEntry } from '../weights/catalog.ts';
 import { describeFile, fetchFile, isFetched, type RemoteFile } from '../weights/fetch.ts';
 import { type HubSettings, hubSettings } from '../weights/hub-cache.ts';
 import { choose, remoteFiles } from '../weights/hub-files.ts';
 import { formatHubName, type HubName, parseHubName } from '../weights/hub-name.ts';
-import { inCache, nameOf } from '../weights/resolve.ts';
+import { inCache, knownName, nameOf } from '../weights/resolve.ts';
 import { printResult, type VerbOptions, verb } from './shared.ts';
 import { putCommand } from './weights-put.ts';
 import { verifyCommand } from './weights-verify.ts';
@@ -97,7 +96,11 @@ async function get(text: string, file: string | undefined, options: GetOptions):
     const { path, files, received, seconds } = result;
     const licence = catalogEntry(text)?.licence;
     const spent = received > 0 ? `${bytes(received)} in ${duration(seconds)}` : 'nothing to fetch';
-    const lines = [`${path}`, `${filesOf(files.length)}, ${spent}`, ...(licence ? [`licence: ${licence}`] : [])];
+    const lines = [
+      `${path}`,
+      `${counted(files.length, 'file')}, ${spent}`,
+      ...(licence ? [`licence: ${licence}`] : []),
+    ];
     printResult(options, { name: formatHubName(name), ...result, licence }, lines.join('\n'));
   } catch (error) {
     log.done();
@@ -109,19 +112,12 @@ async function get(text: string, file: string | undefined, options: GetOptions):
 }
 
 function wanted(text: string, file: string | undefined, { revision = 'main' }: GetOptions): HubName {
-  const name = nameOf(text, 'weights get') ?? repository(text);
+  const name = knownName(text, 'weights get');
   const path = [name.path, file].filter((part) => part).join('/');
   return parseHubName(
     formatHubName({ ...name, path, revision: name.revision === 'main' ? revision : name.revision }),
     'weights get',
   );
-}
-
-function repository(text: string): HubName {
-  if (text.includes('/')) return parseHubName(text, 'weights get');
-  const near = nearestEntry(text);
-  const next = near ? `Did you mean '${near}'?` : "'rae weights list' shows the names.";
-  throw new ConfigError(expected('weights get', 'a known name, owner/repo, or hf://owner/repo/path', text, next));
 }
 
 interface Downloaded {
@@ -153,7 +149,7 @@ async function download(
   const missing = described.filter((file) => force || !isFetched(settings, file));
   const total = missing.reduce((sum, { size = 0 }) => sum + size, 0);
   if (missing.length > 0)
-    log.info(`${filesOf(missing.length)}, ${bytes(total)}, from ${settings.endpoint} to ${settings.cache}`);
+    log.info(`${counted(missing.length, 'file')}, ${bytes(total)}, from ${settings.endpoint} to ${settings.cache}`);
   const fetched: Downloaded['files'] = [];
   let last = there;
   for (const file of described.sort((a, b) => (a.size ?? 0) - (b.size ?? 0))) {
@@ -168,10 +164,6 @@ async function download(
     received: fetched.reduce((sum, { received }) => sum + received, 0),
     seconds: (performance.now() - started) / 1000,
   };
-}
-
-function filesOf(n: number): string {
-  return `${count(n)} ${n === 1 ? 'file' : 'files'}`;
 }
 
 /** A live line: how much, how fast, how long yet. */

@@ -155,7 +155,12 @@ function locate(path: string, flag: string): Location {
   if (folder === undefined) {
     const [where, next] = isFile
       ? ['beside', 'Give the configuration here and this file with --weights.']
-      : ['in', 'Name a run directory.'];
+      : existsSync(join(root, 'config.json'))
+        ? [
+            'in',
+            'An encoder of the hub is no model yet: it goes with `rae encode --model` or `rae train rae --encoder`.',
+          ]
+        : ['in', 'Name a run directory.'];
     throw new ConfigError(`${flag}: expected config.yaml ${where} '${path}', received none. ${next}`);
   }
   const holder = isFile ? dirname(root) : root;

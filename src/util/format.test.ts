@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { bytes, count, duration, figure, percent, table } from './format.ts';
+import { bytes, count, counted, duration, figure, percent, table } from './format.ts';
 
 it.each([
   [0.452, '0.45 s'],
@@ -33,6 +33,11 @@ it.each([
 it('counts and shares read as such', () => {
   expect(count(1234567)).toBe('1,234,567');
   expect(count(-999)).toBe('-999');
+  expect([counted(1, 'picture'), counted(0, 'file'), counted(1234, 'file')]).toEqual([
+    '1 picture',
+    '0 files',
+    '1,234 files',
+  ]);
   expect(percent(0.625)).toBe('62.5 %');
 });
 

@@ -31,6 +31,11 @@ export function count(n: number): string {
   return String(Math.round(n)).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
 }
 
+/** A whole number of things: '1 picture', '1,234 pictures'. */
+export function counted(n: number, thing: string): string {
+  return `${count(n)} ${thing}${n === 1 ? '' : 's'}`;
+}
+
 /** A number to `digits` significant digits, without exponent where it stays short: '0.0123', '1.23', '1,230', '1.2e-7'. */
 export function figure(x: number, digits = 3): string {
   if (!Number.isFinite(x) || x === 0) return String(x);

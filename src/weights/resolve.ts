@@ -3,6 +3,7 @@
 
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { bytes } from '../util/format.ts';
 import { asObject, readJsonObject } from '../util/json.ts';
@@ -22,6 +23,16 @@ export function nameOf(text: string, where: string): HubName | undefined {
   const entry = catalogEntry(text);
   if (entry) return { repo: entry.repo, revision: 'main', path: entry.path };
   return isHubName(text) ? parseHubName(text, where) : undefined;
+}
+
+/** What a name stands for, a bare `owner/repo` too. ConfigError, with the nearest known name, for anything else. */
+export function knownName(text: string, where: string): HubName {
+  const name = nameOf(text, where);
+  if (name !== undefined) return name;
+  if (text.includes('/')) return parseHubName(text, where);
+  const near = nearestEntry(text);
+  const next = near ? `Did you mean '${near}'?` : "'rae weights list' shows the names.";
+  throw new ConfigError(expected(where, 'a known name, owner/repo, or hf://owner/repo/path', text, next));
 }
 
 /**
