@@ -13,7 +13,7 @@ const filesBelow = (folder: string, ending: string) =>
     .filter((name) => name.endsWith(ending))
     .map((name) => join(folder, name));
 
-it.each(['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/log.md'])(
+it.each(['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/add-an-encoder.md', 'docs/log.md'])(
   '%s links to files that exist',
   (path) => {
     const targets = [...read(path).matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)].map(([, target]) => target!);

@@ -19,6 +19,7 @@ export const dinoRecipes = {
   S_8: { width: 384, depth: 12, heads: 6, patch: 8 },
   S_16: { width: 384, depth: 12, heads: 6, patch: 16 },
   B_16: { width: 768, depth: 12, heads: 12, patch: 16 },
+  B_8: { width: 768, depth: 12, heads: 12, patch: 8 }, // published too, though no recipe of the reference
 } as const;
 
 /** Options of a DINO trunk for pictures of side 224 (or `side`). */

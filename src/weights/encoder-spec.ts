@@ -41,7 +41,7 @@ const optional: Record<Exclude<keyof ViTOptions, keyof typeof required>, Test> =
   layerScale: isBoolean,
   feedForward: oneOf('gelu', 'gelu_pytorch_tanh', 'swiglu'),
   eps: isPositive,
-  tableResize: oneOf('bicubic', 'bicubic-antialias'),
+  tableResize: oneOf('bicubic', 'bicubic-antialias', 'bicubic-offset'),
   finalNorm: oneOf('affine', 'plain', 'none'),
 };
 

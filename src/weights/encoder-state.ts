@@ -1,6 +1,7 @@
 // From the tensors of a file to an encoder: which layout it is, what sizes it has, and the translation of its names.
 // Sizes are read off the tensors; only what shapes cannot tell (heads, epsilon) comes from a config.json or the family's default.
 
+import { dinoRecipes } from '../models/dino-trunk.ts';
 import { Encoder, type EncoderOptions, type EncoderSpec, encoders } from '../models/encoders/index.ts';
 import { squareSide } from '../models/layers/patches.ts';
 import { type Shaped, type StateDict, skipInit } from '../nn/index.ts';
@@ -120,7 +121,8 @@ export function withHints(spec: EncoderSpec, { mean, std, layers, addMean }: Enc
 /** The encoder whose tensors, in any layout we know, have these shapes. WeightsError for an unknown layout and missing keys. */
 export function specFromState(state: ReadonlyMap<string, Shaped>, hints: EncoderHints = {}): EncoderSpec {
   const layout = detectLayout(state.keys());
-  return inferSpec(layout.family, adaptEncoderState(layout, state, shapeJoiner), hints);
+  const family = layout.family === 'deit' && isDino(state) ? 'dino' : layout.family;
+  return inferSpec(family, adaptEncoderState(layout, state, shapeJoiner), hints);
 }
 
 /**
@@ -132,6 +134,15 @@ export function encoderFromState(state: ReadonlyMap<string, Tensor>, hints: Enco
   const encoder = skipInit(() => new Encoder(spec));
   loadEncoderState(encoder, state);
   return encoder.eval().requiresGrad_(false);
+}
+
+/** DINO's published files: a ViT in timm's names, of one of its sizes, without a classifier. */
+export function isDino(state: ReadonlyMap<string, Shaped>): boolean {
+  const [width, , patch] = state.get('patch_embed.proj.weight')?.shape ?? [];
+  const keys = [...state.keys()];
+  const depth = keys.filter((key) => /^blocks\.\d+\.norm1\.weight$/.test(key)).length;
+  const sizes = Object.values(dinoRecipes).some((r) => r.width === width && r.patch === patch && r.depth === depth);
+  return sizes && !keys.some((key) => key.startsWith('head'));
 }
 
 /** Loads tensors in any layout we know into an encoder of the same sizes. */

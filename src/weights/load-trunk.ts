@@ -4,13 +4,13 @@
 import { existsSync, statSync } from 'node:fs';
 import { readSafetensorsHeader } from '../io/safetensors.ts';
 import { fileKind, loadTensorFile } from '../io/tensor-file.ts';
-import { dinoRecipes, dinoTrunkFromState } from '../models/dino-trunk.ts';
+import { dinoTrunkFromState } from '../models/dino-trunk.ts';
 import { type EncoderSpec, IMAGENET_MEAN, IMAGENET_STD } from '../models/encoders/index.ts';
 import type { ViT } from '../models/vit.ts';
 import { dispose, type Tensor } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { WeightsError } from '../util/errors.ts';
-import { encoderFromState } from './encoder-state.ts';
+import { encoderFromState, isDino } from './encoder-state.ts';
 import { loadEncoder } from './load-encoder.ts';
 
 export interface LoadedTrunk {
@@ -41,11 +41,4 @@ export function trunkFromState(state: ReadonlyMap<string, Tensor>): LoadedTrunk 
 /** Written by saveEncoder: the metadata hold the specification. */
 function isOwn(path: string): boolean {
   return fileKind(path) === 'safetensors' && readSafetensorsHeader(path).metadata?.['rae.encoder'] !== undefined;
-}
-
-function isDino(state: ReadonlyMap<string, Tensor>): boolean {
-  const [width, , patch] = state.get('patch_embed.proj.weight')?.shape ?? [];
-  const depth = [...state.keys()].filter((key) => /^blocks\.\d+\.norm1\.weight$/.test(key)).length;
-  const sizes = Object.values(dinoRecipes).some((r) => r.width === width && r.patch === patch && r.depth === depth);
-  return sizes && ![...state.keys()].some((key) => key.startsWith('head'));
 }

@@ -59,7 +59,7 @@ export const dinov3GatedTable: KeyTable = {
 };
 
 export const maeTable: KeyTable = {
-  name: 'ViT-MAE (Hugging Face)',
+  name: 'ViT and ViT-MAE (Hugging Face)',
   stems: {
     cls_token: 'embeddings.cls_token',
     pos_embed: 'embeddings.position_embeddings',
@@ -72,7 +72,7 @@ export const maeTable: KeyTable = {
     'blocks.*.mlp.fc2': 'encoder.layer.*.output.dense',
     norm: 'layernorm',
   },
-  ignored: [],
+  ignored: [/^pooler\./], // plain ViTs
 };
 
 export const siglipTable: KeyTable = {

@@ -3,7 +3,7 @@
 import { type Figures, fuzz } from './fuzz.ts';
 import { parsers } from './parsers.ts';
 
-const BLOCK = 1000;
+const BLOCK = 100;
 const [name, inputs, seconds, seed, path] = process.argv.slice(2) as [string, string, string, string, string];
 const parser = parsers.find((candidate) => candidate.name === name)!;
 const total: Figures = { inputs: 0, accepted: 0, slowestMs: 0, largestRise: 0 };

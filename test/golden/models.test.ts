@@ -15,6 +15,7 @@ import {
   mae,
   siglip2,
 } from '../../src/models/encoders/index.ts';
+import { type Grid, resizeTable, type TableResize } from '../../src/models/layers/position-table.ts';
 import { Rae } from '../../src/models/rae.ts';
 import { ViT, type ViTOptions } from '../../src/models/vit.ts';
 import { type Module, skipInit } from '../../src/nn/index.ts';
@@ -72,6 +73,15 @@ function encoder(entry: Entry, fixture: Fixture): void {
       });
     }
     model.dispose();
+  }
+}
+
+function tableResize(entry: Entry, fixture: Fixture): void {
+  const { from, to, resize } = entry.config as { from: Grid; to: Grid[]; resize: TableResize };
+  for (const grid of to) {
+    tidy(() =>
+      fixture.expectClose(`outputs/${grid.join('x')}`, resizeTable(fixture.get('inputs/table'), from, grid, resize)),
+    );
   }
 }
 
@@ -273,4 +283,13 @@ function expectNames(listed: Listed, build: () => Module, table?: KeyTable): voi
   expect(theirs).toEqual(new Map(received));
 }
 
-runArea('models', { ...stage2Kinds, ...fileKinds, encoder, deit, decoder, rae, 'state-dict': stateDict });
+runArea('models', {
+  ...stage2Kinds,
+  ...fileKinds,
+  encoder,
+  'table-resize': tableResize,
+  deit,
+  decoder,
+  rae,
+  'state-dict': stateDict,
+});

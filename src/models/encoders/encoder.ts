@@ -64,7 +64,9 @@ export class Encoder extends Module {
   /** Pixels normalised by `spec.mean` and `spec.std` [B, 3, H, W] -> patch tokens [B, N, C]. */
   forward(pixels: Tensor, options: ViTForwardOptions = {}): Tensor {
     const { layers } = this.spec;
-    return layers ? this.severalLayers(pixels, layers, options) : this.patches(this.vit.forward(pixels, options)); // [B, N, C]
+    return tidy(() =>
+      layers ? this.severalLayers(pixels, layers, options) : this.patches(this.vit.forward(pixels, options)),
+    ); // [B, N, C]
   }
 
   private patches(tokens: Tensor): Tensor {
@@ -72,19 +74,16 @@ export class Encoder extends Module {
   }
 
   private severalLayers(pixels: Tensor, layers: readonly number[], { onBlock }: ViTForwardOptions): Tensor {
-    return tidy(() => {
-      const last = Math.max(...layers);
-      const wanted: Tensor[] = [];
-      this.vit.forward(pixels, {
-        blocks: last + 1,
-        onBlock: (index, tokens) => {
-          onBlock?.(index, tokens);
-          if (layers.includes(index)) wanted.push(this.patches(this.vit.norm?.forward(tokens) ?? tokens)); // [B, N, C]
-        },
-      });
-      const mean = stack(wanted, 0).mean([0]); // [B, N, C]
-      return this.spec.addMean ? mean.add(wanted.at(-1)!.mean([1], { keepdim: true })) : mean;
+    const wanted: Tensor[] = []; // each [B, N, C]
+    this.vit.forward(pixels, {
+      blocks: Math.max(...layers) + 1,
+      onBlock: (index, tokens) => {
+        onBlock?.(index, tokens);
+        if (layers.includes(index)) wanted.push(this.patches(this.vit.norm?.forward(tokens) ?? tokens));
+      },
     });
+    const mean = stack(wanted, 0).mean([0]); // [B, N, C]
+    return this.spec.addMean ? mean.add(wanted.at(-1)!.mean([1], { keepdim: true })) : mean;
   }
 }
 

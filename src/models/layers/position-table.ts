@@ -1,10 +1,11 @@
 // Learned position tables at another grid than the one they were trained on.
 // Two kernels exist and differ by 1e-3: DINOv2 with registers and timm shrink with antialias (a = -0.5, support scaled);
-// plain DINOv2, SigLIP2 and MAE without it (a = -0.75). Always an explicit output size, no scale factor (spec 2, 17.1).
+// plain DINOv2, SigLIP2 and MAE without it (a = -0.75). Always an explicit output size, no scale factor (spec 2, 17.1); but DINO v1 gives a
+// factor with 0.1 cells added to the output, and the kernel samples by that factor.
 
-import { type Tensor, upsampleBicubic2d } from '../../tensor/index.ts';
+import { call, type Tensor, upsampleBicubic2d } from '../../tensor/index.ts';
 
-export type TableResize = 'bicubic' | 'bicubic-antialias';
+export type TableResize = 'bicubic' | 'bicubic-antialias' | 'bicubic-offset';
 
 export type Grid = readonly [rows: number, columns: number];
 
@@ -16,7 +17,16 @@ export function resizeTable(table: Tensor, from: Grid, to: Grid, resize: TableRe
     .to('f32')
     .reshape([1, ...from, D])
     .permute([0, 3, 1, 2]); // [1, D, rows, columns]
-  const resized = upsampleBicubic2d(plane, [...to], { alignCorners: false, antialias: resize === 'bicubic-antialias' });
+  const resized =
+    resize === 'bicubic-offset'
+      ? (call('aten::upsample_bicubic2d', [
+          plane,
+          [...to],
+          false,
+          (to[0] + 0.1) / from[0],
+          (to[1] + 0.1) / from[1],
+        ]) as Tensor)
+      : upsampleBicubic2d(plane, [...to], { alignCorners: false, antialias: resize === 'bicubic-antialias' });
   return resized
     .permute([0, 2, 3, 1])
     .reshape([1, to[0] * to[1], D])

@@ -93,10 +93,33 @@ def make(name, seed, **extra):
     }
 
 
+def table_of_dino():
+    """DINO's interpolate_pos_encoding: a scale factor with 0.1 patches added, bicubic, no antialias."""
+    torch.manual_seed(3)
+    table = torch.randn(1, 6 * 6, 5)
+    tensors = {"inputs/table": table}
+    for rows, columns in [(4, 4), (9, 9), (5, 8)]:
+        plane = table.reshape(1, 6, 6, 5).permute(0, 3, 1, 2)
+        factor = ((rows + 0.1) / 6, (columns + 0.1) / 6)
+        out = torch.nn.functional.interpolate(plane, scale_factor=factor, mode="bicubic")
+        assert out.shape[-2:] == (rows, columns)
+        tensors[f"outputs/{rows}x{columns}"] = out.permute(0, 2, 3, 1).reshape(1, rows * columns, 5)
+    save_file({key: value.contiguous() for key, value in tensors.items()}, FOLDER / "table-dino.safetensors")
+    return {
+        "name": "table-dino",
+        "kind": "table-resize",
+        "what": "a position table at other grids as DINO v1 computes it",
+        "file": "table-dino.safetensors",
+        "config": {"from": [6, 6], "to": [[4, 4], [9, 9], [5, 8]], "resize": "bicubic-offset"},
+        "tolerance": {"outputs": {"atol": 1e-6, "rtol": 1e-5}},
+    }
+
+
 FOLDER.mkdir(exist_ok=True)
 entries = [
     make("encoder-dinov3", 1),
     make("encoder-dinov3-swiglu", 2, use_gated_mlp=True, hidden_act="silu", rope_theta=50.0),
+    table_of_dino(),
 ]
 manifest = {"area": "models", "fixtures": entries}
 (FOLDER / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
