@@ -7,11 +7,11 @@ import { scriptsModule } from '../src/cli/scripts.ts';
 
 const TORCH = '2.13.0'; // as scripts/lib/libtorch.mjs
 
-/** Path of a python with torch and numpy. `say` hears what is being made and where. */
-export async function benchPython(say: (line: string) => void): Promise<string> {
+/** Path of a python with torch, numpy and the packages of `also`. `say` hears what is being made and where. */
+export async function benchPython(say: (line: string) => void, also: readonly string[] = []): Promise<string> {
   const own = process.env.RAE_BENCH_PYTHON;
   if (own) {
-    attempt('RAE_BENCH_PYTHON', own, ['-c', 'import torch, numpy']);
+    attempt('RAE_BENCH_PYTHON', own, ['-c', `import ${['torch', 'numpy', ...also].join(', ')}`]);
     return own;
   }
   const { cacheFolder } = await scriptsModule('paths');
@@ -19,14 +19,17 @@ export async function benchPython(say: (line: string) => void): Promise<string> 
   const folder = join(cacheFolder(), 'bench', `torch-${TORCH}`);
   const python = join(folder, 'bin', 'python');
   const complete = join(folder, 'complete');
-  if (existsSync(complete)) return python;
+  if (existsSync(complete)) {
+    if (also.length > 0) attempt(`installing ${also.join(', ')}`, python, ['-m', 'pip', 'install', '--quiet', ...also]);
+    return python;
+  }
 
   say(`bench: making a Python environment with torch ${TORCH} in ${folder} (0.2 GB to download, 0.9 GB on disk)`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(dirname(folder), { recursive: true });
   attempt('making the environment', 'python3', ['-m', 'venv', folder]);
   const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--retries=1'];
-  attempt('installing torch', python, [...install, ...torchIndex(gpuSeen()), `torch==${TORCH}`, 'numpy']);
+  attempt('installing torch', python, [...install, ...torchIndex(gpuSeen()), `torch==${TORCH}`, 'numpy', ...also]);
   attempt('importing torch', python, ['-c', 'import torch, numpy']);
   writeFileSync(complete, '');
   return python;

@@ -1,6 +1,8 @@
 // npm run bench [-- NAME... --pairs 7 --threads 2 --precision bf16 --json --record]: ours beside PyTorch eager, the same model, numbers,
-// dtype and threads, each side in its own process, in turns. A NAME picks the works that begin with it; without one all run.
+// dtype and threads, each side in its own process, in turns. A NAME picks the works that begin with it; without one all run. `load` is a
+// comparison of its own: reading files of published size (bench/load.ts; --size XL or S).
 import { parseArgs } from 'node:util';
+import { benchLoad, loadTable } from './load.ts';
 import { measure, type Row } from './measure.ts';
 import { benchPython } from './python.ts';
 import { entry, hardware, record, table } from './report.ts';
@@ -13,6 +15,7 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string', default: '2' },
     precision: { type: 'string', default: 'fp32' },
     json: { type: 'boolean', default: false }, // one JSON object on standard output, the rest on standard error
+    size: { type: 'string', default: 'XL' }, // of `load`
     record: { type: 'boolean', default: false }, // also an entry in docs/benchmarks.md
   },
 });
@@ -33,6 +36,13 @@ async function bench(): Promise<void> {
   if (!(pairs >= 1 && threads >= 1)) throw new Error('--pairs and --threads: expected whole numbers of at least 1');
   if (values.record && pairs < 7) throw new Error(`--record: expected at least 7 pairs, received ${pairs}`);
 
+  if (positionals[0] === 'load') {
+    const python = await benchPython(say, ['safetensors']);
+    const rows = benchLoad({ python, threads, pairs, size: values.size, say });
+    say(`\n${hardware(threads)}; medians of ${pairs}, files in the page cache`);
+    console.log(values.json ? JSON.stringify(rows) : loadTable(rows));
+    return;
+  }
   const known = works(precision);
   const chosen = known.filter(({ name }) => positionals.length === 0 || positionals.some((p) => name.startsWith(p)));
   if (chosen.length === 0) {
