@@ -74,7 +74,7 @@ async function runDit(asked: RunConfig, options: TrainOptions, pictures: Picture
   const data = await openDitData(asked, options, pictures);
   const { rae, classes, batches, train, heldOut } = data;
   try {
-    const config = options.resume ? asked : fitted(asked, rae, classes.length);
+    const config = options.resume ? asked : fitted(asked, rae, asked.misc.num_classes === 0 ? 0 : classes.length);
     const model = createStage2(stage2Of(config), { generator: new Generator(config.training.global_seed) });
     log.info(
       `${count(model.numParameters())} parameters, latents [${rae.latentShape.join(', ')}], ${count(train.size)} pictures of ${classes.length} classes`,
@@ -127,7 +127,7 @@ function adoptTrunk({ gan }: RunConfig, { out, resume }: TrainOptions, encoder: 
   return trunk;
 }
 
-/** The configuration with what only the RAE and the pictures know: the latent's size and the number of classes. */
+/** The configuration with what only the RAE and the pictures know: the latent's size and the number of classes (0: unconditional). */
 function fitted(config: RunConfig, rae: Rae, classes: number): RunConfig {
   const [C, h] = rae.latentShape as [number, number, number];
   const { stage_1, stage_2, misc, ...rest } = config;

@@ -23,6 +23,8 @@ export interface TrainOptions extends VerbOptions {
   /** A cache of latents, for stage 2. */
   latents?: string;
   evalLatents?: string;
+  /** A picture to be learned by heart, instead of a run. */
+  overfit?: string;
   out: string;
   resume?: boolean;
   set?: string[];
@@ -88,7 +90,11 @@ export function command(): Command {
       .option('--rae <path>', "the trained RAE: a run of 'train rae', or 'embedded'")
       .option('--stats <file>', 'statistics of the latents (default: computed first, exactly)')
       .option('--latents <folder>', 'latents of `rae encode --cache` instead of --data: nothing is encoded')
-      .option('--eval-latents <folder>', 'held-out ones'),
+      .option('--eval-latents <folder>', 'held-out ones')
+      .option(
+        '--overfit <image>',
+        "no run, but a table: can generators narrower than the tokens, as wide and wider learn this one picture? ('embedded': a drawn one)",
+      ),
   );
   return train;
 }
@@ -123,6 +129,10 @@ async function run(name: Stage, options: TrainOptions): Promise<void> {
   const config = options.resume ? resumedConfig(options) : freshConfig(name, options);
   checkStage(name, config);
   for (const sentence of ignoredKeys(config)) log.warn(sentence);
+  if (options.overfit !== undefined) {
+    const { runOverfit } = await import('./train-overfit.ts');
+    return runOverfit(config, options);
+  }
   const { trainStage } = await import('./train-stage.ts');
   const result = await trainStage(name, config, options);
   printResult(options, result, `next: ${result.next}`);
@@ -189,7 +199,8 @@ function freshConfig(name: Stage, options: TrainOptions): RunConfig {
   const input = applyOverrides(withLatents(withAdversary(base, options), options), [...given, ...(options.set ?? [])]);
   const config = resolveUnknown(input, { name: options.config ?? `recipe ${options.recipe ?? `photos-${name}`}` });
   const { path, synthetic, latents } = config.data;
-  if (path === undefined && synthetic === undefined && latents === undefined && !options.estimate) {
+  const needed = options.overfit === undefined && !options.estimate;
+  if (needed && path === undefined && synthetic === undefined && latents === undefined) {
     throw new ConfigError(
       expected('--data', 'a folder of pictures', 'none', 'Name one, or take an embedded-* recipe.'),
     );

@@ -32,7 +32,7 @@ export function checkEncoder(config: RunConfig, encoder: { hiddenSize: number; p
       `misc.latent_size: expected ${encoder.hiddenSize} channels (the encoder's hidden size), received ${latent[0]}.`,
     );
   }
-  if (latent !== undefined && latent[1] !== grid) {
+  if (latent !== undefined && (latent[1] !== grid || latent[2] !== grid)) {
     problems.push(
       `misc.latent_size: expected a grid of ${grid} x ${grid} (encoder_input_size ${encoder_input_size} / patch ${encoder.patchSize}), received ${latent[1]} x ${latent[2]}.`,
     );
@@ -104,15 +104,19 @@ function checkLatent({ misc, stage_2 }: RunConfig): string[] {
   const { latent_size, time_dist_shift_dim, time_dist_shift_base, num_classes, null_label } = misc;
   if (latent_size !== undefined) {
     const [channels, height, width] = latent_size;
-    if (height !== width) problems.push(`misc.latent_size: expected a square grid, received ${height} x ${width}.`);
+    const size = [stage_2?.params.input_size ?? height].flat();
+    if (height !== width && size.length === 1) {
+      problems.push(`misc.latent_size: expected a square grid, received ${height} x ${width}.`);
+    }
     if (stage_2 !== undefined && stage_2.params.in_channels !== channels) {
       problems.push(
         `stage_2.params.in_channels: expected ${channels} (misc.latent_size), received ${stage_2.params.in_channels}.`,
       );
     }
-    if (stage_2 !== undefined && stage_2.params.input_size !== height) {
+    if (size[0] !== height || (size[1] ?? width) !== width) {
+      const grid = size.length === 1 ? `${height}` : `[${height}, ${width}]`;
       problems.push(
-        `stage_2.params.input_size: expected ${height} (the grid of misc.latent_size), received ${stage_2.params.input_size}.`,
+        `stage_2.params.input_size: expected ${grid} (the grid of misc.latent_size), received ${size.length === 1 ? size[0] : `[${size.join(', ')}]`}.`,
       );
     }
     const dim = channels * height * width;

@@ -67,7 +67,9 @@ function withClasses<T extends Stage2>(model: T, num_classes: number): T {
 }
 
 function latentOf(model: Stage2 | undefined): [number, number, number] | undefined {
-  return model && [model.params.in_channels, model.params.input_size, model.params.input_size];
+  if (model === undefined) return undefined;
+  const [height, width = height] = [model.params.input_size].flat() as [number, number?];
+  return [model.params.in_channels, height, width];
 }
 
 /** Without keys whose value is undefined, so that a configuration equals itself after saving and loading. */

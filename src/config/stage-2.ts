@@ -3,14 +3,14 @@
 import { z } from 'zod';
 import { count, fraction, maybe, natural, path, positive } from './values.ts';
 
-const pair = z.tuple([count, count]); // [encoder, head]
+const pair = z.tuple([count, count]); // [encoder, head], or [height, width]
 
 const ditShared = {
-  input_size: count,
+  input_size: z.union([count, pair]), // ours: [height, width] of a rectangle
   in_channels: count.default(768),
   mlp_ratio: positive.default(4),
   class_dropout_prob: fraction.default(0.1),
-  num_classes: count.optional(), // default misc.num_classes
+  num_classes: natural.optional(), // default misc.num_classes; 0 (ours): unconditional, without a label table
   use_qknorm: z.boolean().default(false),
   use_swiglu: z.boolean().default(true),
   use_rope: z.boolean().default(true),
@@ -54,7 +54,7 @@ export const transport = z.strictObject({
   params: z
     .strictObject({
       path_type: z.enum(['Linear', 'GVP', 'VP']).default('Linear'),
-      prediction: z.enum(['velocity', 'noise', 'score']).default('velocity'),
+      prediction: z.enum(['velocity', 'noise', 'score', 'data']).default('velocity'), // data: ours
       loss_weight: maybe(z.enum(['velocity', 'likelihood'])),
       train_eps: maybe(z.number().min(0)),
       sample_eps: maybe(z.number().min(0)),
@@ -119,7 +119,7 @@ export const guidance = z.strictObject({
 
 export const misc = z.strictObject({
   latent_size: z.tuple([count, count, count]).optional(), // [C, h, w]; default from stage_2.params
-  num_classes: count.optional(), // default stage_2.params.num_classes, else 1000
+  num_classes: natural.optional(), // default stage_2.params.num_classes, else 1000
   null_label: natural.optional(), // default num_classes
   time_dist_shift_dim: positive.optional(), // default C*h*w
   time_dist_shift_base: positive.default(4096),

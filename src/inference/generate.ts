@@ -254,6 +254,6 @@ function noiseOf(model: Stage2Model, index: number, { noise, seed }: SamplingOpt
 }
 
 function checkLabel({ misc }: RunConfig, label: number): number {
-  if (Number.isInteger(label) && label >= 0 && label < misc.num_classes) return label;
+  if (Number.isInteger(label) && label >= 0 && label < Math.max(1, misc.num_classes)) return label;
   throw new ArgumentError(expected('labels', `classes from 0 to ${misc.num_classes - 1}`, label));
 }

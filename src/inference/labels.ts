@@ -21,7 +21,7 @@ export function labelsFor(
   choice: LabelChoice,
   { seed, num = 0 }: { seed: number; num?: number },
 ): LabelOf {
-  const classes = misc.num_classes;
+  const classes = Math.max(1, misc.num_classes); // an unconditional model is given label 0, which it does not look at
   if (choice === 'equal') {
     const labels = equalLabels(classes, num, seed);
     return (index) => labels[index % labels.length]!;
