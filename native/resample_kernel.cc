@@ -17,7 +17,7 @@
 #endif
 
 // The vertical pass lives from a 32-bit vector multiply, which baseline x86-64 lacks: chosen at run time.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
 #define RAE_CLONES __attribute__((target_clones("avx512f", "avx2", "sse4.1", "default")))
 #else
 #define RAE_CLONES
