@@ -20,6 +20,7 @@ const verbs: Record<string, Verb> = {
   reconstruct: { help: 'pictures through the autoencoder, with PSNR and SSIM', load: () => import('./reconstruct.ts') },
   sample: { help: 'pictures from noise', load: () => import('./sample.ts') },
   eval: { help: 'how good samples or reconstructions are: FID and its kin', load: () => import('./eval.ts') },
+  edit: { help: 'interpolate, mix classes, invert, vary and inpaint', load: () => import('./edit.ts') },
   plot: { help: 'charts of runs, schedules and results; sheets of latents', load: () => import('./plot.ts') },
   convert: { help: 'weights from one layout to another', load: () => import('./convert.ts') },
   inspect: { help: 'what a file or a run is: tensors, metadata, how to use it', load: () => import('./inspect.ts') },

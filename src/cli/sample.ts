@@ -16,7 +16,13 @@ import { beginVerb, modelVerb, stopIfInterrupted } from './model-options.ts';
 import { labelsAndNumber, readNoise, type SampleOptions } from './sample-options.ts';
 import { checkOutputs, ledgerTarget, openSinks } from './sample-output.ts';
 import { engineFacts, requestOf } from './sample-request.ts';
-import { describeSampler, guidanceFrom, samplerFrom, withSamplingOptions, withSdeOptions } from './sampling-options.ts';
+import {
+  describeSampler,
+  guidanceFrom,
+  samplerFrom,
+  withFreshOptions,
+  withSamplingOptions,
+} from './sampling-options.ts';
 import { integerOption, printResult } from './shared.ts';
 
 export function command(): Command {
@@ -45,7 +51,7 @@ export function command(): Command {
     )
     .option('--restart', 'begin anew where another request was left unfinished')
     .option('--noise <file>', 'starting noise [N, C, h, w] instead of drawn: .safetensors, .npz or .npy');
-  return withSdeOptions(withSamplingOptions(verb)).action(run);
+  return withFreshOptions(withSamplingOptions(verb)).action(run);
 }
 
 async function run(given: SampleOptions): Promise<void> {

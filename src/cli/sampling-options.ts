@@ -62,19 +62,22 @@ export function withSamplingOptions(verb: Command): Command {
       ]),
     )
     .option('--guidance <how>', 'cfg:SCALE or auto:SCALE, cfg:1.5,CLASS=2@MIN-MAX+auto:1.4, or none')
-    .option('--guide <model>', 'the weaker model of auto guidance: a run, one of its checkpoints, or a file of weights')
+    .option(
+      '--guide <model>',
+      'the weaker model of auto guidance: a run, one of its checkpoints, or a file of weights',
+    );
+}
+
+/** Adds what only fresh samples have: diffusion and last step of stochastic samplers, and a reused encoder. */
+export function withFreshOptions(verb: Command): Command {
+  return verb
+    .option('--diffusion <form>', 'of an SDE: sigma, sbdm, decreasing, ..., with :NORM behind it (default sigma:1)')
+    .option('--last-step <how>', 'of an SDE: mean, tweedie, euler or none, with :SIZE behind it (default mean:0.04)')
     .addOption(
       integerOption('--reuse-encoder <n>', "run DiT^DH's encoder at every n-th evaluation only: faster, not the same", {
         min: 1,
       }),
     );
-}
-
-/** Adds what only stochastic samplers have. */
-export function withSdeOptions(verb: Command): Command {
-  return verb
-    .option('--diffusion <form>', 'of an SDE: sigma, sbdm, decreasing, ..., with :NORM behind it (default sigma:1)')
-    .option('--last-step <how>', 'of an SDE: mean, tweedie, euler or none, with :SIZE behind it (default mean:0.04)');
 }
 
 const SDE_STEPS = 250; // the reference's default

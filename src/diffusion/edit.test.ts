@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { Generator, memoryStats, randn, type Tensor, tensor, tidy } from '../tensor/index.ts';
 import { ArgumentError, ShapeError } from '../util/errors.ts';
-import { inpaint, invert, mixVelocities, slerp, timesFrom, vary } from './edit.ts';
+import { blendVelocities, inpaint, invert, mixVelocities, slerp, timesFrom, vary } from './edit.ts';
 import { gaussianOracle } from './oracles.ts';
+import { heun2 } from './samplers/heun2.ts';
 import { rk4 } from './samplers/rk4.ts';
 import { gridToZero, referenceGrid } from './time.ts';
 
@@ -96,6 +97,25 @@ describe('inpainting', () => {
     });
   });
 
+  test('repeated steps make what is filled in fit what is held', () => {
+    tidy(() => {
+      // Two coordinates of correlation 0.9: the second, filled in, must have the regression on the first, held at 1.
+      const { velocity } = correlatedOracle(0.9);
+      const data = tensor(Array.from({ length: 4000 }, () => [1, 0]).flat(), { ...f64, shape: [4000, 2] });
+      const generator = new Generator(3);
+      const noise = randn([4000, 2], { ...f64, generator });
+      const filled = (repeats: number) => {
+        const fresh = () => randn([4000, 2], { ...f64, generator });
+        const mask = tensor([0, 1], { dtype: 'bool' });
+        const x = inpaint(velocity, data, { times: referenceGrid(21), mask, noise, sampler: heun2, repeats, fresh });
+        return x.select(1, 1).mean().item();
+      };
+      const [once, often] = [filled(1), filled(8)];
+      expect(Math.abs(often - 0.9)).toBeLessThan(0.08);
+      expect(Math.abs(once - 0.9)).toBeGreaterThan(2 * Math.abs(often - 0.9));
+    });
+  });
+
   test('a mask of numbers is refused', () => {
     tidy(() => {
       const run = () => inpaint((x) => x, noises(1), { times: [1, 0], mask: tensor([1, 0, 1]), noise: noises(2) });
@@ -112,12 +132,30 @@ describe('mixtures', () => {
     });
   });
 
+  test('two velocities are blended sample by sample', () => {
+    tidy(() => {
+      const velocity = blendVelocities(
+        (x) => x,
+        (x) => x.mul(3),
+        tensor([0, 0.5, 1]),
+      );
+      expect(velocity(tensor([[1], [1], [1]]), 0.5).toNumbers()).toEqual([1, 2, 3]);
+    });
+  });
+
   test.each([[[1]], [[0, 0]], [[1, -1]]])('the weights %j are refused', (weights) => {
     expect(() => mixVelocities([(x) => x, (x) => x], weights)).toThrow(
       'mixVelocities: expected one weight of at least 0 for each of 2 velocities, not all 0',
     );
   });
 });
+
+/** Data of two standard normal coordinates with this correlation: the Gaussian oracle along its axes, (1, 1) and (1, -1). */
+function correlatedOracle(correlation: number) {
+  const axes = gaussianOracle(tensor([0, 0], f64), tensor([1 + correlation, 1 - correlation], f64));
+  const turn = tensor([1, 1, 1, -1], { ...f64, shape: [2, 2] }).mul(Math.SQRT1_2);
+  return { velocity: (x: Tensor, t: number) => axes.velocity(x.matmul(turn), t).matmul(turn) };
+}
 
 function distance(a: Tensor, b: Tensor): number {
   return a.sub(b).abs().max().item();

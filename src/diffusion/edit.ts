@@ -1,11 +1,11 @@
 // More from a trained velocity than fresh samples: interpolation, inversion, variation, inpainting, mixtures (no reference; the ideas are
-// DDIM's inversion, arXiv 2010.02502, SDEdit, arXiv 2108.01073, and RePaint without its resampling, arXiv 2201.09865).
+// DDIM's inversion, arXiv 2010.02502, SDEdit, arXiv 2108.01073, and RePaint, arXiv 2201.09865).
 // All work on latents that were normalised as for training, on the linear path, and leave the caller's tensors alone.
 
 import { type Tensor, tensor, tidy, where } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ArgumentError, ShapeError } from '../util/errors.ts';
-import { interpolate, linear } from './path.ts';
+import { interpolate, linear, over } from './path.ts';
 import { heun2 } from './samplers/heun2.ts';
 import type { Sampler, SamplerOptions, Velocity } from './samplers/walk.ts';
 
@@ -81,40 +81,47 @@ export function timesFrom(times: readonly number[], from: number): number[] {
   return [Math.fround(from), ...rest];
 }
 
+export interface InpaintOptions extends EditOptions {
+  readonly mask: Tensor;
+  readonly noise: Tensor;
+  readonly repeats?: number;
+  readonly fresh?: (draw: number) => Tensor;
+}
+
 /**
  * Fills in where `mask` (bool, broadcast to data) is true and holds the rest to `data`: after each step the known part is replaced by
- * data noised to that time with the same `noise` that the sample starts from. Steps are taken one by one, so that methods with a
- * memory start anew in each.
+ * data noised to that time with the same `noise` that the sample starts from. Each step is taken `repeats` times, between which the state
+ * is noised back to where the step began (RePaint's resampling): so what is filled in comes to fit what is held. `fresh` gives the noise for
+ * that, of data's shape. Steps are taken one by one, so that methods with a memory start anew in each.
  */
 export function inpaint(
   velocity: Velocity,
   data: Tensor,
-  {
-    times,
-    mask,
-    noise,
-    sampler = heun2,
-    onStep,
-    ...options
-  }: EditOptions & { readonly mask: Tensor; readonly noise: Tensor },
+  { times, mask, noise, repeats = 1, fresh, sampler = heun2, onStep, ...options }: InpaintOptions,
 ): Tensor {
   sameShape('inpaint', data, noise);
   if (mask.dtype !== 'bool')
     throw new ArgumentError(expected('inpaint', "a mask of dtype 'bool', true where to fill in", mask.dtype));
   if (times.length < 2) throw new ArgumentError(expected('inpaint', 'at least two times (one step)', [...times]));
+  if (!(Number.isInteger(repeats) && repeats >= 1) || (repeats > 1 && fresh === undefined))
+    throw new ArgumentError(expected('inpaint', 'repeats of at least 1, and `fresh` where they are more', repeats));
   let x = noise;
+  let draws = 0;
   const free = (old: Tensor) => {
     if (old !== noise) old.dispose();
   };
   try {
     for (let i = 1; i < times.length; i++) {
-      const t = times[i]!;
-      const next = tidy(() => {
-        const moved = sampler(velocity, x, [times[i - 1]!, t], options);
-        return where(mask, moved, interpolate(linear, data, noise, tensor([t], { device: data.device })));
-      });
-      free(x);
-      x = next;
+      const [before, t] = [times[i - 1]!, times[i]!];
+      for (let repeat = 1; repeat <= repeats; repeat++) {
+        const next = tidy(() => {
+          const moved = sampler(velocity, x, [before, t], options);
+          const held = where(mask, moved, interpolate(linear, data, noise, tensor([t], { device: data.device })));
+          return repeat === repeats ? held : noisedBack(held, t, before, fresh!(draws++));
+        });
+        free(x);
+        x = next;
+      }
       onStep?.({ step: i, of: times.length - 1, t, x });
     }
   } catch (error) {
@@ -122,6 +129,12 @@ export function inpaint(
     throw error;
   }
   return x;
+}
+
+/** From the marginal at `t` to that at `before` > t: x (1 - before) / (1 - t), and as much noise as is missing. */
+function noisedBack(x: Tensor, t: number, before: number, noise: Tensor): Tensor {
+  const kept = (1 - before) / (1 - t);
+  return x.mul(kept).add(noise.mul(Math.sqrt(before ** 2 - (kept * t) ** 2)));
 }
 
 /** A weighted mean of velocities, such as those of several classes: the weights are divided by their sum. */
@@ -138,6 +151,14 @@ export function mixVelocities(velocities: readonly Velocity[], weights: readonly
   }
   return (x, t) =>
     velocities.map((velocity, i) => velocity(x, t).mul(weights[i]! / total)).reduce((sum, part) => sum.add(part));
+}
+
+/** (1 - weight) a + weight b, `weight` [B] of each sample: a class that turns into another along a strip. */
+export function blendVelocities(a: Velocity, b: Velocity, weight: Tensor): Velocity {
+  return (x, t) => {
+    const share = over(weight, x);
+    return a(x, t).mul(share.neg().add(1)).add(b(x, t).mul(share));
+  };
 }
 
 function sameShape(where: string, a: Tensor, b: Tensor): void {

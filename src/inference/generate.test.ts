@@ -51,6 +51,7 @@ test.each(['euler', 'heun2', 'dopri5'])('picture i is the same bit for bit in an
   expect(made(0, 3, { method })).toEqual(whole.slice(0, 3));
   expect(made(5, 9, { method })).toEqual(whole.slice(5, 14));
   expect(made(20, 1, { method })).toEqual(whole.slice(20));
+  expect(made(5, 0, { method })).toEqual([]);
 });
 
 test.each(['euler_maruyama', 'stochastic_heun'])(

@@ -84,6 +84,7 @@ export function* generateBatches(
 ): Generator<SampledBatch> {
   const batch = options.batch ?? networkBatch(tokensOf(model));
   const times = samplingTimes(config, options);
+  if (num < 1) return;
   const end = first + num;
   for (let start = first - (first % batch); start < end; start += batch) {
     const from = Math.max(first, start);
