@@ -13,15 +13,19 @@ const filesBelow = (folder: string, ending: string) =>
     .filter((name) => name.endsWith(ending))
     .map((name) => join(folder, name));
 
-it.each(['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'docs/add-an-encoder.md', 'docs/log.md'])(
-  '%s links to files that exist',
-  (path) => {
-    const targets = [...read(path).matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)].map(([, target]) => target!);
-    const pictures = existsSync(join(root, 'docs', 'images')); // made by the demo; once one is there all must be
-    const asked = targets.filter((target) => pictures || !target.endsWith('.png'));
-    expect(asked.filter((target) => !existsSync(join(root, dirname(path), target)))).toEqual([]);
-  },
-);
+it.each([
+  'README.md',
+  'CONTRIBUTING.md',
+  'docs/architecture.md',
+  'docs/add-an-encoder.md',
+  'docs/log.md',
+  'docs/sampling.md',
+])('%s links to files that exist', (path) => {
+  const targets = [...read(path).matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)].map(([, target]) => target!);
+  const pictures = existsSync(join(root, 'docs', 'images')); // made by the demo; once one is there all must be
+  const asked = targets.filter((target) => pictures || !target.endsWith('.png'));
+  expect(asked.filter((target) => !existsSync(join(root, dirname(path), target)))).toEqual([]);
+});
 
 const topics = read('docs/architecture.md')
   .split('## From the paper to the code')[1]!

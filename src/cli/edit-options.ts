@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { inOrder } from '../data/index.ts';
 import { decodeLatents, encodePictures } from '../inference/batches.ts';
 import { type Editor, editorOf } from '../inference/edit.ts';
+import { describeGuidance } from '../inference/guidance-choice.ts';
 import { parseLabels } from '../inference/labels.ts';
 import { type LoadedGenerator, loadModel } from '../inference/load-model.ts';
 import { openInput } from '../inference/pictures.ts';
@@ -14,7 +15,6 @@ import { cat, dispose, stack, type Tensor, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError, DataError } from '../util/errors.ts';
 import { log } from '../util/log.ts';
-import { describeGuidance, type GuidanceChoice } from './guidance-option.ts';
 import { beginVerb, modelVerb, stopIfInterrupted } from './model-options.ts';
 import {
   describeSampler,
@@ -64,7 +64,7 @@ export function beginEdit(options: EditFlags, { unguided = false }: { unguided?:
     log.live(`step ${step}/${of}`);
   };
   const editor = editorOf(model, { ...sampler, guidance, seed, precision, onStep });
-  return { model, editor, how: `${describeSampler(sampler)}, ${describeGuidance(choice as GuidanceChoice)}` };
+  return { model, editor, how: `${describeSampler(sampler)}, ${describeGuidance(choice)}` };
 }
 
 /** Labels of a list such as 'ring,star'. */

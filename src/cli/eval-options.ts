@@ -7,7 +7,7 @@ import type { ResamplingMethod } from '../metrics/resampling.ts';
 import { expected, nearest } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { precisionOption } from './model-options.ts';
-import { type SamplingFlags, withSamplingOptions, withSdeOptions } from './sampling-options.ts';
+import { type SamplingFlags, withFreshOptions, withSamplingOptions } from './sampling-options.ts';
 import { integerOption, type VerbOptions } from './shared.ts';
 
 /** How pictures are read and looked at: every sub-verb has these. */
@@ -63,7 +63,7 @@ export function withReadingOptions(verb: Command): Command {
 
 /** What rae eval and rae eval compare have beyond that. */
 export function withEvalOptions(verb: Command): Command {
-  const sampling = withSdeOptions(withSamplingOptions(withReadingOptions(verb)));
+  const sampling = withFreshOptions(withSamplingOptions(withReadingOptions(verb)));
   return sampling
     .option('--reference <path>', "what to compare with: pictures, an npz, statistics (mu, sigma), or 'embedded'")
     .addOption(integerOption('--reference-num <n>', 'at most so many of the reference, spread evenly', { min: 2 }))
