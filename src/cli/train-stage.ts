@@ -20,6 +20,8 @@ import { trainEncoder } from '../train/encoder.ts';
 import { trainRae } from '../train/rae.ts';
 import { claimRun } from '../train/session.ts';
 import { openLoader, openPictures, type Pictures } from '../train/sources.ts';
+import { expected } from '../util/check.ts';
+import { ConfigError } from '../util/errors.ts';
 import { count } from '../util/format.ts';
 import { log } from '../util/log.ts';
 import { loadEncoder, loadTrunk, resolveWeights, saveEncoder } from '../weights/index.ts';
@@ -107,7 +109,9 @@ function adoptLpips({ losses }: RunConfig, options: TrainOptions): Lpips | undef
   const own = join(options.out, 'lpips.safetensors');
   const from = options.resume && existsSync(own) ? own : losses.lpips_file;
   if ((losses.lpips === 0 && losses.gram === 0) || from === undefined) return undefined;
-  const state = loadSafetensors(adopt(resolveWeights(from, '--lpips'), options, 'lpips.safetensors'));
+  const file = resolveWeights(from, '--lpips');
+  if (!existsSync(file)) throw new ConfigError(expected('--lpips', 'an existing file of weights', from));
+  const state = loadSafetensors(adopt(file, options, 'lpips.safetensors'));
   try {
     return lpipsFromWeights(state);
   } finally {
