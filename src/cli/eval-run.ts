@@ -4,6 +4,7 @@ import { fileChecksum } from '../evaluation/checksum.ts';
 import { type Evaluation, evaluate, type SetReport } from '../evaluation/evaluate.ts';
 import type { ReferenceInfo } from '../evaluation/reference.ts';
 import type { Score } from '../evaluation/scores.ts';
+import { lpipsFiles } from '../inference/lpips-tensors.ts';
 import { dispose, versions } from '../tensor/index.ts';
 import { count, figure } from '../util/format.ts';
 import { log } from '../util/log.ts';
@@ -83,7 +84,7 @@ export async function runEvaluation(options: EvalOptions, command: string): Prom
       ...(moments && { file: moments.path, checksum: fileChecksum(moments.path), info: moments.info ?? null }),
     },
     train: found.train,
-    lpips: lpips === undefined ? null : { file: lpips, checksum: fileChecksum(lpips) },
+    lpips: lpips === undefined ? null : { file: lpips, checksum: lpipsFiles(lpips).map(fileChecksum).join(',') },
     precision,
     seconds: (performance.now() - started) / 1000,
     version: version(),

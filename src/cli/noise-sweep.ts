@@ -7,14 +7,14 @@ import { join } from 'node:path';
 import { inOrder } from '../data/index.ts';
 import { decodeLatents, encodePictures, type Precision, portionOf } from '../inference/batches.ts';
 import type { LoadedModel } from '../inference/load-model.ts';
+import { withLpipsTensors } from '../inference/lpips-tensors.ts';
 import { keyedNoise } from '../inference/noise.ts';
 import { openInput } from '../inference/pictures.ts';
 import { byteGrid, splitBytes, toBytes, toPixels } from '../inference/pixels.ts';
 import { savePng } from '../io/image.ts';
-import { loadTensorFile } from '../io/tensor-file.ts';
 import type { Lpips } from '../losses/lpips.ts';
 import { lpipsFromWeights } from '../losses/lpips-weights.ts';
-import { dispose, noGrad, stack, type Tensor, tidy } from '../tensor/index.ts';
+import { noGrad, stack, tidy } from '../tensor/index.ts';
 import { type Figures, ReconstructionFigures } from '../train/reconstruction-figures.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError, DataError } from '../util/errors.ts';
@@ -95,13 +95,7 @@ function lpipsOf({ lpips, model }: SweepOptions): Lpips | undefined {
   const own = join(model, 'lpips.safetensors');
   const path = lpips ?? (existsSync(own) ? own : undefined);
   if (path === undefined) return undefined;
-  if (!existsSync(path)) throw new ConfigError(expected('--lpips', 'an existing file', path));
-  const weights: ReadonlyMap<string, Tensor> = loadTensorFile(path);
-  try {
-    return lpipsFromWeights(weights);
-  } finally {
-    dispose(weights);
-  }
+  return withLpipsTensors(path, lpipsFromWeights);
 }
 
 const COLUMNS: [name: string, title: string][] = [

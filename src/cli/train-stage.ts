@@ -6,27 +6,26 @@ import { join } from 'node:path';
 import { type RunConfig, type RunConfigInput, resolveConfig } from '../config/index.ts';
 import { buildRae, stage2Of } from '../inference/build.ts';
 import { encoderHints } from '../inference/load-model.ts';
+import { withLpipsTensors } from '../inference/lpips-tensors.ts';
 import { encoderPath } from '../inference/model-folder.ts';
-import { loadSafetensors } from '../io/safetensors.ts';
+import { saveSafetensors } from '../io/safetensors.ts';
 import type { Lpips } from '../losses/lpips.ts';
 import { lpipsFromWeights } from '../losses/lpips-weights.ts';
 import type { Encoder } from '../models/encoders/index.ts';
 import type { Rae } from '../models/rae.ts';
 import { createStage2 } from '../models/stage2.ts';
-import { dispose, Generator } from '../tensor/index.ts';
+import { Generator } from '../tensor/index.ts';
 import type { Trunk } from '../train/adversary.ts';
 import { trainDit } from '../train/dit.ts';
 import { trainEncoder } from '../train/encoder.ts';
 import { trainRae } from '../train/rae.ts';
 import { claimRun } from '../train/session.ts';
 import { openLoader, openPictures, type Pictures } from '../train/sources.ts';
-import { expected } from '../util/check.ts';
-import { ConfigError } from '../util/errors.ts';
 import { count } from '../util/format.ts';
 import { log } from '../util/log.ts';
-import { loadEncoder, loadTrunk, resolveWeights, saveEncoder } from '../weights/index.ts';
+import { loadEncoder, loadTrunk, saveEncoder } from '../weights/index.ts';
 import { openDitData } from './dit-data.ts';
-import { adopt, type TrainOptions } from './train.ts';
+import type { TrainOptions } from './train.ts';
 
 export interface Trained {
   run: string;
@@ -109,14 +108,11 @@ function adoptLpips({ losses }: RunConfig, options: TrainOptions): Lpips | undef
   const own = join(options.out, 'lpips.safetensors');
   const from = options.resume && existsSync(own) ? own : losses.lpips_file;
   if ((losses.lpips === 0 && losses.gram === 0) || from === undefined) return undefined;
-  const file = resolveWeights(from, '--lpips');
-  if (!existsSync(file)) throw new ConfigError(expected('--lpips', 'an existing file of weights', from));
-  const state = loadSafetensors(adopt(file, options, 'lpips.safetensors'));
-  try {
-    return lpipsFromWeights(state);
-  } finally {
-    dispose(state);
-  }
+  return withLpipsTensors(from, (weights) => {
+    const lpips = lpipsFromWeights(weights);
+    if (from !== own) saveSafetensors(own, weights);
+    return lpips;
+  });
 }
 
 /** What the discriminator judges by, kept in the run's folder unless it is the run's own encoder. */

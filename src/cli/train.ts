@@ -74,7 +74,7 @@ export function command(): Command {
         '--encoder <path>',
         "weights of the encoder: a file, a Hugging Face folder, a name of 'rae weights', a run of 'train encoder', or 'embedded'",
       )
-      .option('--lpips <file>', 'weights of LPIPS; without them the loss is L1 alone')
+      .option('--lpips <file>', 'weights of LPIPS (or network,heads in two files); without them the loss is L1 alone')
       .option('--estimate', 'say what parameters, memory and arithmetic a step takes; train nothing')
       .option(
         '--disc <path>',

@@ -185,7 +185,7 @@ function checkTraining(config: RunConfig): string[] {
       `losses.lpips_file: expected the network's weights for losses.gram ${losses.gram}, received none. Name them with --lpips.`,
     );
   }
-  problems.push(...checkStage2Training(config));
+  problems.push(...checkDecoderHeads(config), ...checkStage2Training(config));
   if (training.keep_best !== undefined && evaluation === undefined) {
     problems.push(
       `training.keep_best: expected a section eval with the interval of evaluations, received '${training.keep_best}' without one.`,
@@ -223,6 +223,14 @@ function checkTraining(config: RunConfig): string[] {
     );
   }
   return problems;
+}
+
+function checkDecoderHeads({ stage_1 }: RunConfig): string[] {
+  const { decoder_hidden_size: width, decoder_num_attention_heads: heads } = stage_1.params.decoder_config ?? {};
+  if (width === undefined || heads === undefined || width % heads === 0) return [];
+  return [
+    `stage_1.params.decoder_config.decoder_num_attention_heads: expected a divisor of decoder_hidden_size ${width}, received ${heads}.`,
+  ];
 }
 
 /** What the loop of stage 2 alone offers. */

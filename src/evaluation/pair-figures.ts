@@ -1,7 +1,7 @@
 // Figures of pictures against their originals, one number a picture: PSNR, SSIM, LPIPS.
 
+import { withLpipsTensors } from '../inference/lpips-tensors.ts';
 import { toPixels } from '../inference/pixels.ts';
-import { withTensors } from '../inference/tensors.ts';
 import { lpipsFromWeights } from '../losses/lpips-weights.ts';
 import { toSigned } from '../losses/reconstruction.ts';
 import { psnr } from '../metrics/psnr.ts';
@@ -29,7 +29,7 @@ export function pairFigures(names: readonly PairName[], { lpips }: { lpips?: str
       '--lpips: expected a file with the weights of LPIPS for the metric lpips, received none. Give one, or leave lpips out.',
     );
   }
-  const network = names.includes('lpips') ? withTensors(lpips!, lpipsFromWeights) : undefined;
+  const network = names.includes('lpips') ? withLpipsTensors(lpips!, lpipsFromWeights) : undefined;
   const perPicture: Record<PairName, (a: Tensor, b: Tensor) => number[]> = {
     psnr,
     ssim,
