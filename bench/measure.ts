@@ -23,19 +23,26 @@ export interface Row {
   /** What both computed in their first run. */
   value: readonly [ours: number, peer: number];
   growth?: { tensors: number; resident: number };
+  /** Arithmetic of a training step a second, of the most that large matrix products reach here. */
+  share?: { flops: number; peak: number };
 }
 
 export interface MeasureOptions {
   python: string;
   threads: number;
   pairs: number;
+  /** Beside torch.compile instead of eager PyTorch, where the work can. */
+  compile?: boolean;
   /** Hears of every pair. */
   onPair?: (pair: number, ratio: number) => void;
 }
 
-export async function measure(work: Work, { python, threads, pairs, onPair }: MeasureOptions): Promise<Row> {
+export async function measure(
+  work: Work,
+  { python, threads, pairs, compile = false, onPair }: MeasureOptions,
+): Promise<Row> {
   const ours = await startOurs(work.ours, work.config, threads);
-  const peer = await startPeer(python, work.peer, work.config, threads);
+  const peer = await startPeer(python, work.peer, compile ? { ...work.config, compile } : work.config, threads);
   try {
     const value = [(await ours.run(work.run, 1)).value, (await peer.run(work.run, 1)).value] as const;
     checkSame(work, value);
@@ -55,11 +62,13 @@ export async function measure(work: Work, { python, threads, pairs, onPair }: Me
     }
     const ratios = samples.ours.map((time, i) => time / samples.peer[i]!);
     const [ourPeak = 0, peerPeak = 0] = peaks;
+    const time = quantile(samples.ours, 0.5);
+    const flops = work.tokens && ours.ready.parameters && (6 * ours.ready.parameters * work.tokens) / time;
     return {
       name: work.name,
       title: work.title,
       unit: work.unit,
-      ours: { time: quantile(samples.ours, 0.5), peak: ourPeak },
+      ours: { time, peak: ourPeak },
       peer: { time: quantile(samples.peer, 0.5), peak: peerPeak, version: peer.ready.version },
       ratio: { median: quantile(ratios, 0.5), lower: quantile(ratios, 0.25), upper: quantile(ratios, 0.75) },
       cpu: quantile(cpu, 0.5),
@@ -67,6 +76,7 @@ export async function measure(work: Work, { python, threads, pairs, onPair }: Me
       pairs,
       value,
       ...(growth && { growth: await growth() }),
+      ...(flops && { share: { flops, peak: (await ours.run('peak', 3)).value } }),
     };
   } finally {
     await Promise.all([ours.stop(), peer.stop()]);

@@ -35,12 +35,20 @@ export function table(rows: readonly Row[]): string {
   const lines = all.map((row) =>
     row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '),
   );
-  return [...lines, ...rows.flatMap(growthLine)].join('\n');
+  return [...lines, ...rows.flatMap(growthLine), ...rows.flatMap(shareLine)].join('\n');
 }
 
 function growthLine({ name, growth }: Row): string[] {
   if (!growth) return [];
   return [`${name}: ${growth.tensors} tensors and ${(growth.resident / MB).toFixed(1)} MB more after all of its steps`];
+}
+
+function shareLine({ name, share }: Row): string[] {
+  if (!share) return [];
+  const [flops, peak] = [share.flops, share.peak].map((v) => (v / 1e9).toFixed(0));
+  return [
+    `${name}: ${flops} GFLOPS of the ${peak} of a large matrix product, ${((100 * share.flops) / share.peak).toFixed(0)} %`,
+  ];
 }
 
 /** What the numbers were measured on, one line. */
@@ -52,18 +60,21 @@ export function hardware(threads: number): string {
 }
 
 /** A dated section of docs/benchmarks.md. */
-export function entry(rows: readonly Row[], { threads, precision }: { threads: number; precision: string }): string {
+export function entry(
+  rows: readonly Row[],
+  { threads, precision, compile = false }: { threads: number; precision: string; compile?: boolean },
+): string {
   const [head = [], ...body] = cells(rows);
   const line = (row: readonly string[]) => `| ${row.join(' | ')} |`;
   return [
     `## ${new Date().toISOString().slice(0, 10)}, ${commit()}, ${precision}`,
     '',
-    `${hardware(threads)}, PyTorch ${rows[0]?.peer.version ?? ''} eager. ${rows[0]?.pairs ?? 0} pairs a row; ratio = ours / PyTorch.`,
+    `${hardware(threads)}, PyTorch ${rows[0]?.peer.version ?? ''} ${peerName(compile)}. ${rows[0]?.pairs ?? 0} pairs a row; ratio = ours / PyTorch.`,
     '',
     line(head),
     line(head.map((_, i) => (i === 0 ? '---' : '---:'))),
     ...body.map(line),
-    ...rows.flatMap(growthLine).map((text) => `\n${text}.`),
+    ...[...rows.flatMap(growthLine), ...rows.flatMap(shareLine)].map((text) => `\n${text}.`),
     '',
   ].join('\n');
 }
@@ -71,12 +82,15 @@ export function entry(rows: readonly Row[], { threads, precision }: { threads: n
 /** Puts the entry below the title of the file, newest first. */
 export function record(file: string, text: string): void {
   const intro =
-    '# Benchmarks\n\n`npm run bench -- --record` adds an entry on top. What is measured, and how: bench/works.ts, bench/measure.ts.\n';
+    '# Benchmarks\n\n`npm run bench -- --record` adds an entry on top. What is measured, and how: bench/works.ts, bench/measure.ts.\n' +
+    '`--check` fails where a ratio is worse than the newest one recorded here, `--compile` compares with `torch.compile`, `--precision bf16` with autocast.\n';
   const old = existsSync(file) ? readFileSync(file, 'utf8') : intro;
   const at = old.indexOf('\n## ');
   const [before, after] = at < 0 ? [old, ''] : [old.slice(0, at), old.slice(at + 1)];
   writeFileSync(file, `${before.trimEnd()}\n\n${text}${after ? `\n${after}` : ''}`);
 }
+
+export const peerName = (compile: boolean) => (compile ? 'torch.compile' : 'eager');
 
 function commit(): string {
   try {

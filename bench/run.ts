@@ -1,11 +1,13 @@
-// npm run bench [-- NAME... --pairs 7 --threads 2 --precision bf16 --json --record]: ours beside PyTorch eager, the same model, numbers,
-// dtype and threads, each side in its own process, in turns. A NAME picks the works that begin with it; without one all run. `load` is a
-// comparison of its own: reading files of published size (bench/load.ts; --size XL or S).
+// npm run bench [-- NAME... --pairs 7 --threads 2 --precision bf16 --compile --json --record --check]: ours beside PyTorch, the same model,
+// numbers, dtype and threads, each side in its own process, in turns. A NAME picks the works that begin with it; without one all run. `load`
+// is a comparison of its own: reading files of published size (bench/load.ts; --size XL or S).
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { regressions } from './check.ts';
 import { benchLoad, loadTable } from './load.ts';
 import { measure, type Row } from './measure.ts';
 import { benchPython } from './python.ts';
-import { entry, hardware, record, table } from './report.ts';
+import { entry, hardware, peerName, record, table } from './report.ts';
 import { works } from './works.ts';
 
 const { values, positionals } = parseArgs({
@@ -14,6 +16,8 @@ const { values, positionals } = parseArgs({
     pairs: { type: 'string', default: '7' },
     threads: { type: 'string', default: '2' },
     precision: { type: 'string', default: 'fp32' },
+    compile: { type: 'boolean', default: false }, // beside torch.compile: the works that can be compiled
+    check: { type: 'boolean', default: false }, // fails where a ratio is worse than the one last recorded, beyond the noise
     json: { type: 'boolean', default: false }, // one JSON object on standard output, the rest on standard error
     size: { type: 'string', default: 'XL' }, // of `load`
     record: { type: 'boolean', default: false }, // also an entry in docs/benchmarks.md
@@ -43,7 +47,8 @@ async function bench(): Promise<void> {
     console.log(values.json ? JSON.stringify(rows) : loadTable(rows));
     return;
   }
-  const known = works(precision);
+  const { compile } = values;
+  const known = works(precision).filter(({ compiles }) => compiles || !compile);
   const chosen = known.filter(({ name }) => positionals.length === 0 || positionals.some((p) => name.startsWith(p)));
   if (chosen.length === 0) {
     throw new Error(
@@ -56,11 +61,26 @@ async function bench(): Promise<void> {
   for (const work of chosen) {
     say(`${work.name}: ${work.title}`);
     const onPair = (pair: number, ratio: number) => say(`  ${pair}/${pairs}  ${ratio.toFixed(3)}`);
-    rows.push(await measure(work, { python, threads, pairs, onPair }));
+    rows.push(await measure(work, { python, threads, pairs, compile, onPair }));
   }
-  say(`\n${hardware(threads)}, PyTorch ${rows[0]?.peer.version}; ratio = ours / PyTorch, ${precision}`);
+  say(
+    `\n${hardware(threads)}, PyTorch ${rows[0]?.peer.version} ${peerName(compile)}; ratio = ours / PyTorch, ${precision}`,
+  );
   (values.json ? say : console.log)(table(rows));
   if (values.json)
     console.log(JSON.stringify({ date: new Date().toISOString(), hardware: hardware(threads), precision, rows }));
-  if (values.record) record('docs/benchmarks.md', entry(rows, { threads, precision }));
+  if (values.record) record('docs/benchmarks.md', entry(rows, { threads, precision, compile }));
+  if (values.check) check(rows, { precision, compile });
+}
+
+function check(rows: readonly Row[], { precision, compile }: { precision: string; compile: boolean }): void {
+  const { worse, compared } = regressions(
+    rows,
+    readFileSync('docs/benchmarks.md', 'utf8'),
+    precision,
+    peerName(compile),
+  );
+  for (const line of worse) say(`worse: ${line}`);
+  say(`check: ${compared} of ${rows.length} ratios have a recorded one, ${worse.length} are worse beyond the noise`);
+  if (worse.length > 0) process.exitCode = 1;
 }

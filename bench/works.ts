@@ -8,6 +8,10 @@ export interface Work {
   peer: string;
   /** Handed to both sides, with the number of threads. */
   config: { readonly precision?: 'fp32' | 'bf16'; readonly [option: string]: unknown };
+  /** The networks' tokens of a run, of which 6 x parameters x tokens is the arithmetic of a training step: gives the share of the peak. */
+  tokens?: number;
+  /** The peer can be compiled (--compile). */
+  compiles?: boolean;
   /** The name of the work among those that a side serves. */
   run: string;
   /** A run holds this many pieces (default 1), and a time is shown for one. */
@@ -47,9 +51,19 @@ const small = {
   batch: 32,
 };
 
+const bLike = {
+  inputSize: 16,
+  inChannels: 768,
+  hiddenSize: [768, 1024],
+  depth: [3, 1],
+  numHeads: [12, 16],
+  numClasses: 10,
+  batch: 4,
+};
+
 /** All of it. `precision` 'bf16' runs the networks of both sides under autocast. */
 export function works(precision: 'fp32' | 'bf16'): Work[] {
-  const stage2 = { ours: 'stage2', peer: 'ditdh', run: 'step', unit: 'ms' } as const;
+  const stage2 = { ours: 'stage2', peer: 'ditdh', run: 'step', unit: 'ms', compiles: true } as const;
   return [
     {
       name: 'call',
@@ -93,13 +107,29 @@ export function works(precision: 'fp32' | 'bf16'): Work[] {
       title: 'stage-2 step: 25 tokens, width 64, batch 16',
       config: { ...tiny, precision },
       ...stage2,
+      tokens: 16 * 25,
     },
     {
       name: 'stage2-small',
       title: 'stage-2 step, clothing: 49 tokens, 192/256, batch 32',
       config: { ...small, precision },
       ...stage2,
+      tokens: 32 * 49,
     },
+    {
+      name: 'stage2-b',
+      title: 'stage-2 step: 256 tokens, 768/1024, batch 4',
+      config: { ...bLike, precision },
+      ...stage2,
+      tokens: 4 * 256,
+    },
+    ...(['tiny', 'small', 'b'] as const).map((size) => ({
+      name: `infer-${size}`,
+      title: `a forward pass of stage2-${size}`,
+      config: { ...{ tiny, small, b: bLike }[size], precision },
+      ...stage2,
+      run: 'forward',
+    })),
     {
       name: 'steps',
       title: '10,000 steps of a tiny model',

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { regressions } from '../bench/check.ts';
 import { quantile, type Row } from '../bench/measure.ts';
 import { entry, record, table } from '../bench/report.ts';
 import { startOurs } from '../bench/side.ts';
@@ -59,4 +60,19 @@ it('a side that ends without an answer is an error that names it', async () => {
   const side = await startOurs('call', { calls: 200 }, 1);
   await expect(side.run('subtract', 1)).rejects.toThrow(/ours\/call\.ts ended with 1 before it answered/);
   await side.stop();
+});
+
+it('the check finds a ratio that is worse than the newest record of its dtype and peer, beyond both spreads', () => {
+  const file = join(folder, 'recorded.md');
+  const slower = { ...row, ratio: { median: 0.7, lower: 0.68, upper: 0.72 } };
+  record(file, entry([slower], { threads: 2, precision: 'fp32' }));
+  record(file, entry([row], { threads: 2, precision: 'fp32' }));
+  record(file, entry([slower], { threads: 2, precision: 'bf16' }));
+  const text = readFileSync(file, 'utf8');
+  const found = (now: Row, precision: string, peer = 'eager') => regressions([now], text, precision, peer);
+  expect(found(slower, 'fp32')).toEqual({ worse: ['steps: 0.700 where 0.500 is recorded'], compared: 1 });
+  expect(found(row, 'fp32').worse).toEqual([]);
+  expect(found({ ...row, ratio: { median: 0.53, lower: 0.52, upper: 0.54 } }, 'fp32').worse).toEqual([]);
+  expect(found(slower, 'bf16').worse).toEqual([]);
+  expect(found(slower, 'fp32', 'torch.compile').compared).toBe(0);
 });

@@ -2,8 +2,19 @@
 import { flowMatchingLoss } from '../../src/diffusion/index.ts';
 import { DiTwDDTHead } from '../../src/models/dit-dh.ts';
 import { skipInit } from '../../src/nn/index.ts';
-import { AdamW, clipGradNorm_, Ema } from '../../src/optim/index.ts';
-import { autocast, backward, full, manualSeed, noGrad, randn, tensor, tidy } from '../../src/tensor/index.ts';
+import { AdamW, Ema } from '../../src/optim/index.ts';
+import {
+  autocast,
+  backward,
+  full,
+  manualSeed,
+  noGrad,
+  randn,
+  type Tensor,
+  tensor,
+  tidy,
+} from '../../src/tensor/index.ts';
+import { applyUpdate } from '../../src/train/update.ts';
 import { configuration, serve } from './serve.ts';
 import { drawWeights } from './start.ts';
 
@@ -35,20 +46,17 @@ const y = tensor(
 );
 const shift = Math.sqrt(Math.max(4096, C * side * side) / 4096);
 const bf16 = { dtype: 'bf16', enabled: config.precision === 'bf16' } as const;
-const weights = params.map(([, p]) => p);
 let updates = 0;
 
 // ── the two things measured ──────────────────────────────────────────────────────────
 function step(): number {
   return tidy(() => {
-    optimizer.zeroGrad();
     const { loss } = flowMatchingLoss((x, t) => autocast(bf16, () => model.forward(x, t, y)), data, { shift });
     const mean = loss.mean();
     backward(mean);
-    clipGradNorm_(weights, 1);
-    optimizer.step();
-    ema.update(updates++);
-    return mean.item();
+    const value = mean.item();
+    applyUpdate({ params, optimizer, ema, step: updates++, lr: 2e-4, clip: 1, loss: value });
+    return value;
   });
 }
 
@@ -63,4 +71,21 @@ function forward(): number {
   );
 }
 
-await serve({ step, forward }, { parameters: model.numParameters() });
+/** Floating-point operations a second of a large matrix product in the step's dtype. */
+function peak(): number {
+  return tidy(() => {
+    const [a, b] = [0, 1].map(() => randn([2048, 2048]).to(config.precision === 'bf16' ? 'bf16' : 'f32')) as [
+      Tensor,
+      Tensor,
+    ];
+    a.matmul(b);
+    const times = Array.from({ length: 5 }, () => {
+      const start = performance.now();
+      a.matmul(b).dispose();
+      return (performance.now() - start) / 1000;
+    });
+    return (2 * 2048 ** 3) / Math.min(...times);
+  });
+}
+
+await serve({ step, forward, peak }, { parameters: model.numParameters() });

@@ -163,6 +163,7 @@ class DiTDH(nn.Module):
 
 c = configuration()
 model = DiTDH(c).train()
+run = torch.compile(model) if c.get("compile") else model
 torch.manual_seed(0)
 draw_weights(model.named_parameters())
 params = list(model.parameters())
@@ -183,7 +184,7 @@ def step():
     xt = (1 - over) * data + over * noise
     optimizer.zero_grad()
     with bf16:
-        v = model(xt, t, y)
+        v = run(xt, t, y)
     loss = (v - (noise - data)).square().flatten(1).mean(1).mean()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(params, 1.0)
@@ -195,7 +196,7 @@ def step():
 def forward():
     with torch.no_grad(), bf16:
         model.eval()
-        v = model(data, torch.full((B,), 0.5), y)
+        v = run(data, torch.full((B,), 0.5), y)
         model.train()
         return v.float().square().mean().item()
 
