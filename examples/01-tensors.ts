@@ -1,6 +1,6 @@
 // Tensors, gradients and scopes: fits a line to noisy points by gradient descent.
 //   npx tsx examples/01-tensors.ts
-import { backward, linspace, manualSeed, memoryStats, noGrad, randn, tidy, zeros } from '../src/tensor/index.ts';
+import { backward, linspace, manualSeed, memoryStats, noGrad, randn, tidy, zeros } from 'rae-ts/tensor';
 
 manualSeed(0); // from here the numbers of torch.manual_seed(0)
 const x = linspace(-1, 1, 200); // [200]

@@ -1,15 +1,12 @@
 // Pictures through the autoencoder and back: inputs above reconstructions in one PNG, and how close they are.
 //   npx tsx examples/02-reconstruct.ts [MODEL] [PICTURES] [OUT.png]
 // MODEL is a run of `rae train rae` or `rae train dit`, PICTURES a file or a folder; without them the shipped model and drawn pictures.
-import { inOrder } from '../src/data/index.ts';
-import { decodeLatents, encodePictures } from '../src/inference/batches.ts';
-import { loadModel } from '../src/inference/load-model.ts';
-import { openInput } from '../src/inference/pictures.ts';
-import { toPixels } from '../src/inference/pixels.ts';
-import { encodeGrid } from '../src/io/index.ts';
-import { psnr } from '../src/metrics/psnr.ts';
-import { cat, dispose, noGrad, tidy } from '../src/tensor/index.ts';
-import { writeFileAtomic } from '../src/util/atomic-write.ts';
+import { writeFileSync } from 'node:fs';
+import { decodeLatents, encodePictures, loadModel, openInput, toPixels } from 'rae-ts';
+import { inOrder } from 'rae-ts/data';
+import { encodeGrid } from 'rae-ts/io';
+import { psnr } from 'rae-ts/metrics';
+import { cat, dispose, noGrad, tidy } from 'rae-ts/tensor';
 
 const [model = 'embedded', pictures = 'embedded', out = 'runs/02-reconstruct.png'] = process.argv.slice(2);
 const { rae, side } = loadModel(model, { need: 'rae' });
@@ -25,7 +22,7 @@ for await (const { images, labels } of inOrder(source, { batch: 8 })) {
     }),
   );
   console.log(`latents [${result.shape.join(', ')}], PSNR ${result.decibels.map((dB) => dB.toFixed(1)).join(' ')} dB`);
-  writeFileAtomic(out, await encodeGrid(result.grid, { nrow: labels.length }));
+  writeFileSync(out, await encodeGrid(result.grid, { nrow: labels.length }));
   dispose(result);
 }
 console.log(out);

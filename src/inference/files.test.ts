@@ -122,7 +122,7 @@ test('one file, a folder and the embedded set are read as squares, with short na
 
 test('an input that is not there, or a single file that is no picture, is an error', async () => {
   await expect(openInput('nowhere', { side: 8 })).rejects.toThrow(
-    "--input: expected an existing picture or folder, received 'nowhere'.",
+    "--input: expected an existing picture, folder or archive, received 'nowhere'.",
   );
   writeFileSync(join(folder, 'text.png'), 'no picture');
   await expect(openInput(join(folder, 'text.png'), { side: 8 })).rejects.toThrow(/not a readable picture/);
