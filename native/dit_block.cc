@@ -33,9 +33,11 @@ constexpr int64_t kShort = 128;
 /** What backward needs; its order is that of save_for_backward. */
 struct Saved {
   Tensor x, condition, modulation, in1, inverse1, qkv, attended, logsumexp, joined, projected, y, in2, inverse2, hidden, gated, fed;
+  Tensor inside[kWeights];  // matrices in the dtype of the products: cast once, used forward and backward
   template <typename F>
   void each(F f) {
     for (Tensor* t : {&x, &condition, &modulation, &in1, &inverse1, &qkv, &attended, &logsumexp, &joined, &projected, &y, &in2, &inverse2, &hidden, &gated, &fed}) f(*t);
+    for (const Weight w : {kQkv, kProj, kW12, kW3, kAda}) f(inside[w]);
   }
 };
 
@@ -90,8 +92,7 @@ void* chunk(Tensor& modulation, Chunk which, int64_t width) {
 
 /** x W^T, and with bfloat16 also + b: oneDNN adds it for nothing, in float32 it is left to the kernel that comes next. */
 Tensor product(const Shape& s, const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  if (!s.half()) return at::mm(x, weight.t());
-  return at::linear(x, weight.to(at::kBFloat16), bias.to(at::kBFloat16));
+  return s.half() ? at::linear(x, weight, bias.to(at::kBFloat16)) : at::mm(x, weight.t());
 }
 
 Tensor left_over(const Shape& s, const Tensor& bias) { return s.half() ? Tensor() : bias.contiguous(); }
@@ -131,7 +132,8 @@ Tensor forward(const Shape& s, const Tensor& x_in, const Tensor& condition, cons
   const auto exact = x_in.options().dtype(at::kFloat);
   k.x = x_in.contiguous();
   k.condition = condition.to(s.inside).reshape({-1, condition.size(2)}).contiguous();
-  k.modulation = at::linear(k.condition, w[kAda].to(s.inside), w[kAdaBias].to(s.inside));
+  for (const Weight m : {kQkv, kProj, kW12, kW3, kAda}) k.inside[m] = w[m].to(s.inside);
+  k.modulation = at::linear(k.condition, k.inside[kAda], w[kAdaBias].to(s.inside));
 
   const Tensor norm1 = w[kNorm1].contiguous(), norm2 = w[kNorm2].contiguous();
   const auto modulate = [&](const Tensor& x, const Tensor& weight, Chunk shift, Chunk scale, Tensor& inverse, Tensor& out) {
@@ -154,14 +156,14 @@ Tensor forward(const Shape& s, const Tensor& x_in, const Tensor& condition, cons
   run_norm(modulate(k.x, norm1, kShift1, kScale1, k.inverse1, k.in1));
 
   // ── attention ─────────────────────────────────────────
-  const Tensor projection = product(s, k.in1, w[kQkv], w[kQkvBias]), qkv_bias = left_over(s, w[kQkvBias]);
+  const Tensor projection = product(s, k.in1, k.inside[kQkv], w[kQkvBias]), qkv_bias = left_over(s, w[kQkvBias]);
   k.qkv = s.attends() == s.inside ? projection : at::empty({s.rows, 3 * s.D}, exact);
   auto turn = rotary(s, angles);
   turn.in = projection.const_data_ptr(), turn.bias = floats(qkv_bias), turn.out = k.qkv.data_ptr();
   in_blocks(s.blocks(), [&](int64_t a, int64_t b) { table.rotary_forward(turn, a, b); });
   std::tie(k.attended, k.logsumexp) = at::_scaled_dot_product_flash_attention_for_cpu(head_view(s, k.qkv, 0), head_view(s, k.qkv, 1), head_view(s, k.qkv, 2));
   k.joined = k.attended.transpose(1, 2).to(s.inside).reshape({s.rows, s.D});
-  k.projected = product(s, k.joined, w[kProj], w[kProjBias]);
+  k.projected = product(s, k.joined, k.inside[kProj], w[kProjBias]);
 
   // ── feed-forward ──────────────────────────────────────
   k.y = at::empty_like(k.x);
@@ -169,13 +171,13 @@ Tensor forward(const Shape& s, const Tensor& x_in, const Tensor& condition, cons
   auto middle = modulate(k.y, norm2, kShift2, kScale2, k.inverse2, k.in2);
   gated(middle, k.x, k.projected, proj_bias, kGate1, k.y);
   run_norm(middle);
-  k.hidden = product(s, k.in2, w[kW12], w[kW12Bias]);
+  k.hidden = product(s, k.in2, k.inside[kW12], w[kW12Bias]);
   k.gated = at::empty({s.rows, s.hidden}, inside);
   const Tensor w12_bias = left_over(s, w[kW12Bias]);
   kernels::Swiglu glu{};
   glu.rows = s.rows, glu.width = s.hidden, glu.in = k.hidden.const_data_ptr(), glu.bias = floats(w12_bias), glu.out = k.gated.data_ptr();
   in_blocks(kernels::blocks_of(s.rows), [&](int64_t a, int64_t b) { table.swiglu_forward(s.kind, glu, a, b); });
-  k.fed = product(s, k.gated, w[kW3], w[kW3Bias]);
+  k.fed = product(s, k.gated, k.inside[kW3], w[kW3Bias]);
   Tensor out = at::empty_like(k.x);
   const Tensor w3_bias = left_over(s, w[kW3Bias]);
   kernels::NormForward last{};
@@ -202,7 +204,7 @@ Gradients backward(const Shape& s, const Tensor& grad_in, const Angles& angles, 
   const auto weight_grad = [&](Weight which, const Tensor& grad, const Tensor& input) {
     if (needs(which)) g.weights[which] = at::mm(grad.t(), input).to(at::kFloat);
   };
-  const auto input_grad = [&](Weight which, const Tensor& grad) { return at::mm(grad, w[which].to(s.inside)); };
+  const auto input_grad = [&](Weight which, const Tensor& grad) { return at::mm(grad, k.inside[which]); };
 
   const auto run_norm = [&](kernels::NormBackward p, Weight weight, Weight bias) {
     Tensor sums = at::empty({s.blocks(), kernels::kSums * s.D}, exact);

@@ -87,6 +87,13 @@ struct Sums {
   float* out;
 };
 
+/** One parameter. The gradient counts `scale` times; the parameter is multiplied by `keep` first; `average` (or none) moves by `weight`. */
+struct Adamw {
+  float *param, *average, *first, *second;
+  const float* grad;
+  float scale, keep, beta1, beta2, eps, rate, correction, weight;
+};
+
 struct Table {
   void (*norm_forward)(Kind, const NormForward&, int64_t begin, int64_t end);    // blocks
   void (*norm_backward)(Kind, const NormBackward&, int64_t begin, int64_t end);  // blocks
@@ -96,6 +103,8 @@ struct Table {
   void (*rotary_forward)(const Rotary&, int64_t begin, int64_t end);         // blocks
   void (*rotary_backward)(const Rotary&, int64_t begin, int64_t end);        // blocks
   void (*add_up)(const Sums&);
+  void (*adamw)(const Adamw&, int64_t begin, int64_t end);  // elements
+  double (*squares)(const float*, int64_t n);
 };
 
 /** The table for this processor (and ATEN_CPU_CAPABILITY). */

@@ -118,6 +118,15 @@ inline Vec select(IntVec where, Vec a, Vec b) {
   return reinterpret_cast<Vec>((where & reinterpret_cast<IntVec>(a)) | (~where & reinterpret_cast<IntVec>(b)));
 }
 
+inline Vec square_root(Vec v) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vec>(_mm512_sqrt_ps(reinterpret_cast<__m512>(v)));
+#else
+  for (int i = 0; i < kLanes; i++) v[i] = __builtin_sqrtf(v[i]);
+  return v;
+#endif
+}
+
 /** e^x within 2 units in the last place; 0 below -87.3, infinity above 88.7, NaN for NaN (Cephes' expf). */
 inline Vec exp(Vec x) {
   const Vec low = splat(-87.33654f), high = splat(88.72283f);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { parameter } from '../nn/index.ts';
-import { memoryStats, ones, type Tensor, tensor, tidy, zeros } from '../tensor/index.ts';
+import { Module, parameter } from '../nn/index.ts';
+import { Generator, memoryStats, ones, randn, type Tensor, tensor, tidy, withFused, zeros } from '../tensor/index.ts';
 import { ArgumentError, WeightsError } from '../util/errors.ts';
-import { AdamW } from './index.ts';
+import { AdamW, Ema } from './index.ts';
 
 const step = (optimizer: AdamW, param: Tensor, grad: Tensor) => {
   param.setGrad(grad);
@@ -49,6 +49,33 @@ describe('AdamW', () => {
       expect([state.get('step.a')!.item(), state.get('step.b')!.item()]).toEqual([1, 0]);
     });
   }
+
+  test('one pass that clips and averages equals libtorch: three steps, odd sizes, an empty and a frozen parameter', () => {
+    const run = (own: boolean) =>
+      withFused(own, () => {
+        const generator = new Generator(1);
+        const module = new Module() as Module & Record<string, Tensor>;
+        for (const [i, shape] of [[3, 7], [], [0, 4], [20_001], [5]].entries()) {
+          module[`p${i}`] = parameter(randn(shape, { generator }), { requiresGrad: i !== 4 });
+        }
+        const params = module.namedParameters();
+        const optimizer = new AdamW(params, { lr: 0.01, weightDecay: 0.1 });
+        const ema = new Ema(module, { decay: 0.9 });
+        for (let n = 0; n < 3; n++) {
+          for (const [name, p] of params) if (name !== 'p4') p.setGrad(randn([...p.shape], { generator }));
+          optimizer.step({ scale: 0.5, average: { ema, n } });
+        }
+        return [...optimizer.stateDict(), ...params, ...ema.stateDict()].map(
+          ([key, t]) => [key, t.toNumbers()] as const,
+        );
+      });
+    const ours = run(true);
+    for (const [i, [key, wanted]] of run(false).entries()) {
+      const got = ours[i]![1];
+      for (const [j, v] of wanted.entries())
+        expect(Math.abs(got[j]! - v), `${key}[${j}]`).toBeLessThan(2e-7 + 1e-6 * Math.abs(v));
+    }
+  });
 
   test('the rate can be set between steps', () => {
     const p = parameter(zeros([1]));

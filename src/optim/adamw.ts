@@ -1,11 +1,14 @@
 // AdamW: decoupled weight decay (Loshchilov and Hutter), as torch.optim.AdamW computes it.
 //   p <- p (1 - lr wd);  m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2
 //   p <- p - lr / (1 - b1^n) * m / (sqrt(v) / sqrt(1 - b2^n) + eps)
-// One fused kernel for all parameters where libtorch has it, else a few foreach kernels.
+// One kernel for all parameters, which clips and averages on the way: our own for float32 on the CPU, else libtorch's fused one where it
+// has it and kernels of their own for the rest, else a few foreach kernels.
 
 import { checkKeys, copyStateDict, type StateDict } from '../nn/index.ts';
 import {
+  adamwFused_,
   callRaw,
+  canFuseAll,
   foreach,
   fusedAdamw_,
   hasOperator,
@@ -17,6 +20,7 @@ import {
   zerosLike,
 } from '../tensor/index.ts';
 import { ArgumentError } from '../util/errors.ts';
+import type { Ema } from './ema.ts';
 
 export interface AdamWOptions {
   lr: number;
@@ -25,6 +29,13 @@ export interface AdamWOptions {
   weightDecay?: number;
   /** Default: whether libtorch has the fused kernel. */
   fused?: boolean;
+}
+
+export interface StepOptions {
+  /** Counts the gradients so many times (clipScale); they are left as they are, or scaled in place where a kernel cannot. */
+  scale?: number;
+  /** Update number `n` of this average, done with the parameters in hand. */
+  average?: { readonly ema: Ema; readonly n: number } | undefined;
 }
 
 interface State {
@@ -73,14 +84,21 @@ export class AdamW {
   }
 
   /** Updates every parameter that has a gradient; the others, and their step counts, stay as they are. */
-  step(): void {
+  step({ scale = 1, average }: StepOptions = {}): void {
     noGrad(() =>
       tidy(() => {
+        const averaged: Tensor[] = [];
         for (const group of groups(this.#states)) {
+          if (this.fused && canFuseAll(group.params)) {
+            this.#onePass(group, scale, average, averaged);
+            continue;
+          }
+          if (scale !== 1) foreach.mul_(group.grads, scale);
           foreach.add_(group.steps, 1);
           if (this.fused) this.#fused(group);
           else this.#foreach(group);
         }
+        average?.ema.update(average.n, { except: new Set(averaged) });
       }),
     );
   }
@@ -109,6 +127,15 @@ export class AdamW {
   /** Frees the moments; the parameters stay. */
   dispose(): void {
     for (const tensor of this.stateDict().values()) tensor.dispose();
+  }
+
+  /** Adds to `averaged` the parameters whose average it moved. */
+  #onePass(group: Group, scale: number, average: StepOptions['average'], averaged: Tensor[]): void {
+    const { lr, betas, weightDecay, eps } = this;
+    const shadows = average?.ema.shadowsOf(group.params);
+    if (shadows) averaged.push(...group.params);
+    const decay = shadows ? average!.ema.decayAt(average!.n) : 1;
+    adamwFused_({ ...group, averages: shadows ?? [] }, { lr, betas, weightDecay, eps, scale, decay });
   }
 
   #fused({ params, grads, expAvgs, expAvgSqs, steps }: Group): void {

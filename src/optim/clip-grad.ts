@@ -1,6 +1,16 @@
 // The global gradient norm and clipping by it (torch.nn.utils.clip_grad_norm_): g <- g * min(1, maxNorm / (norm + 1e-6)).
 
-import { foreach, linalgVectorNorm, noGrad, stack, type Tensor, tidy, zeros } from '../tensor/index.ts';
+import {
+  canFuseAll,
+  foreach,
+  gradNormFused,
+  linalgVectorNorm,
+  noGrad,
+  stack,
+  type Tensor,
+  tidy,
+  zeros,
+} from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ArgumentError } from '../util/errors.ts';
 
@@ -23,7 +33,7 @@ export function clipGradNorm_(params: Iterable<Tensor>, maxNorm: number): Tensor
 }
 
 /** The second half of clipGradNorm_: scales by a norm that is known. One that is not finite makes every gradient so. */
-export function scaleGrads_(params: Iterable<Tensor>, norm: Tensor, maxNorm: number): void {
+function scaleGrads_(params: Iterable<Tensor>, norm: Tensor, maxNorm: number): void {
   noGrad(() =>
     tidy(() => {
       const grads = gradsOf(params);
@@ -31,6 +41,11 @@ export function scaleGrads_(params: Iterable<Tensor>, norm: Tensor, maxNorm: num
       if (grads.length > 0) foreach.mul_(grads, norm.add(1e-6).reciprocal().mul(maxNorm).clamp(undefined, 1));
     }),
   );
+}
+
+/** What clipping by `norm` multiplies gradients with, in float32 as scaleGrads_. */
+export function clipScale(norm: number, maxNorm: number): number {
+  return Math.min(1, Math.fround(Math.fround(1 / Math.fround(norm + 1e-6)) * maxNorm));
 }
 
 /** Names of the parameters whose gradient holds an infinity or NaN, for the message of a run that has to stop. */
@@ -44,5 +59,6 @@ function gradsOf(params: Iterable<Tensor>): Tensor[] {
 
 function totalNorm(grads: readonly Tensor[]): Tensor {
   if (grads.length === 0) return zeros([]);
+  if (canFuseAll(grads)) return gradNormFused(grads);
   return linalgVectorNorm(stack(foreach.norm([...grads])), 2);
 }

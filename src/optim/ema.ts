@@ -1,8 +1,8 @@
 // Exponential moving average of a module's parameters: ema <- d * ema + (1 - d) * p after every optimiser step (spec 7, 12).
-// It starts as a copy. All of it in one foreach kernel.
+// It starts as a copy. All of it in one foreach kernel, or on AdamW's way through the parameters.
 
 import { checkKeys, copyStateDict, type Module, parameter, type StateDict, slotsOf } from '../nn/index.ts';
-import { foreach, noGrad, type Tensor } from '../tensor/index.ts';
+import { canFuseAll, foreach, noGrad, type Tensor } from '../tensor/index.ts';
 import { afterwards } from '../util/afterwards.ts';
 
 /** A constant, or a function of the update's number from 0. */
@@ -18,6 +18,7 @@ export class Ema {
   readonly #decay: EmaDecay;
   readonly #shadows: ReadonlyMap<string, Tensor>;
   readonly #params: ReadonlyMap<string, Tensor>;
+  readonly #shadowOf: ReadonlyMap<Tensor, Tensor>;
 
   /** Averages the parameters of `module` that are trainable now; frozen ones equal their average. */
   constructor(module: Module, { decay }: { decay: EmaDecay }) {
@@ -30,12 +31,26 @@ export class Ema {
         noGrad(() => parameter(p.detach().clone(), { requiresGrad: false })),
       ]),
     );
+    this.#shadowOf = new Map([...this.#params].map(([name, p]) => [p, this.#shadows.get(name)!]));
   }
 
-  /** Takes the parameters in; `n` counts updates from 0 (the training step). */
-  update(n: number): void {
-    const decay = typeof this.#decay === 'number' ? this.#decay : this.#decay(n);
-    noGrad(() => foreach.lerp_([...this.#shadows.values()], [...this.#params.values()], 1 - decay));
+  /** The decay of update `n`. */
+  decayAt(n: number): number {
+    return typeof this.#decay === 'number' ? this.#decay : this.#decay(n);
+  }
+
+  /** Takes the parameters in; `n` counts updates from 0 (the training step). `except`: those that AdamW has averaged on its way. */
+  update(n: number, { except }: { except?: ReadonlySet<Tensor> } = {}): void {
+    const pairs = [...this.#shadowOf].filter(([p]) => !except?.has(p));
+    if (pairs.length === 0) return;
+    const [params, shadows] = [pairs.map(([p]) => p), pairs.map(([, shadow]) => shadow)];
+    noGrad(() => foreach.lerp_(shadows, params, 1 - this.decayAt(n)));
+  }
+
+  /** The averages of `params`, in their order; undefined when one of them is not averaged in float32 on the CPU. */
+  shadowsOf(params: readonly Tensor[]): Tensor[] | undefined {
+    const shadows = params.flatMap((p) => this.#shadowOf.get(p) ?? []);
+    return shadows.length === params.length && canFuseAll(shadows) ? shadows : undefined;
   }
 
   /** The averaged model: the module's state dict with averages in place of trainable parameters. Borrowed. */

@@ -18,11 +18,49 @@ export function withFused<T>(enabled: boolean, fn: () => T): T {
   }
 }
 
+/** Whether fused operators are switched on and work on all of `tensors` (updates of parameters). */
+export function canFuseAll(tensors: readonly Tensor[]): boolean {
+  return on && tensors.every(({ dtype, device }) => dtype === 'f32' && device === 'cpu');
+}
+
 /** Whether fused operators take `x` beside weights such as `weight`. */
 export function canFuse(x: Tensor, weight: Tensor): boolean {
   if (!on || weight.dtype !== 'f32' || x.device !== 'cpu' || weight.device !== 'cpu') return false;
   const inside = autocastDtype();
   return x.dtype === 'f32' ? inside !== 'f16' : x.dtype === 'bf16' && inside === 'bf16';
+}
+
+/** Euclidean norm over all gradients together (f32, 0-d), in one pass. */
+export function gradNormFused(grads: readonly Tensor[]): Tensor {
+  return new Tensor(engine().call(operator('rae::grad_norm'), handles(grads)) as number);
+}
+
+export interface AdamWUpdate {
+  readonly params: readonly Tensor[];
+  readonly grads: readonly Tensor[];
+  readonly expAvgs: readonly Tensor[];
+  readonly expAvgSqs: readonly Tensor[];
+  readonly steps: readonly Tensor[];
+  /** Moving averages of the parameters, or none. */
+  readonly averages: readonly Tensor[];
+}
+
+export interface AdamWRates {
+  readonly lr: number;
+  readonly betas: readonly [number, number];
+  readonly weightDecay: number;
+  readonly eps: number;
+  /** The gradients count so many times; they are not changed. */
+  readonly scale: number;
+  /** Of the averages. */
+  readonly decay: number;
+}
+
+/** One AdamW update of all parameters and their averages, in one pass: src/optim/adamw.ts. */
+export function adamwFused_(tensors: AdamWUpdate, { lr, betas, weightDecay, eps, scale, decay }: AdamWRates): void {
+  const { params, grads, expAvgs, expAvgSqs, steps, averages } = tensors;
+  const lists = [params, grads, expAvgs, expAvgSqs, steps, averages].map(handles);
+  engine().call(operator('rae::adamw_'), ...lists, lr, ...betas, weightDecay, eps, scale, decay);
 }
 
 export interface DitBlockWeights {

@@ -1,6 +1,6 @@
 // One optimiser update after backward: refuse what is not finite, clip, set the rate, step, average.
 
-import { type AdamW, type Ema, gradNorm, nonFiniteGrads, scaleGrads_ } from '../optim/index.ts';
+import { type AdamW, clipScale, type Ema, gradNorm, nonFiniteGrads } from '../optim/index.ts';
 import { noGrad, type Tensor, tidy } from '../tensor/index.ts';
 import { RaeError } from '../util/errors.ts';
 
@@ -25,8 +25,7 @@ export interface Update {
 export function applyUpdate({ params, optimizer, ema, averages, step, lr, clip, loss, terms }: Update): number {
   return tidy(() => {
     const tensors = params.map(([, p]) => p);
-    const total = gradNorm(tensors);
-    const norm = total.item();
+    const norm = gradNorm(tensors).item();
     if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
       const broken = brokenParameters(params);
       const where = broken.length > 0 ? `the parameters ${some(broken)}` : culprits(params, terms);
@@ -35,11 +34,9 @@ export function applyUpdate({ params, optimizer, ema, averages, step, lr, clip, 
         broken.length > 0,
       );
     }
-    if (clip > 0) scaleGrads_(tensors, total, clip);
     optimizer.lr = lr;
-    optimizer.step();
+    optimizer.step({ scale: clip > 0 ? clipScale(norm, clip) : 1, average: ema && { ema, n: step } });
     optimizer.zeroGrad();
-    ema?.update(step);
     for (const average of averages ?? []) average.update(step);
     return norm;
   });
