@@ -56,6 +56,8 @@ test.each(models.flatMap(([name, model]) => [false, true].map((bf16) => ({ name,
 );
 
 test.each(models)('%s holds a fraction of the memory between forward and backward', (_, model) => {
-  const [plain, again] = [false, true].map((enabled) => step(model, { enabled }).held) as [number, number];
-  expect(again / plain).toBeLessThan(0.3);
+  // The allocator's count covers the whole process, whose garbage comes and goes: hence the middle of five.
+  const middle = (enabled: boolean) =>
+    Array.from({ length: 5 }, () => step(model, { enabled }).held).sort((a, b) => a - b)[2]!;
+  expect(middle(true) / middle(false)).toBeLessThan(0.3);
 });
