@@ -83,7 +83,7 @@ void adamw(at::TensorList params, at::TensorList grads, at::TensorList first, at
     const double step = *steps[i].data_ptr<float>() += 1;
     auto& w = work[i];
     w.scale = static_cast<float>(scale), w.keep = static_cast<float>(1 - lr * weight_decay);
-    w.beta1 = static_cast<float>(1 - beta1), w.beta2 = static_cast<float>(1 - beta2), w.eps = static_cast<float>(eps);
+    w.first_share = static_cast<float>(1 - beta1), w.second_share = static_cast<float>(1 - beta2), w.eps = static_cast<float>(eps);
     w.rate = static_cast<float>(lr / (1 - std::pow(beta1, step)));
     w.correction = static_cast<float>(std::sqrt(1 - std::pow(beta2, step)));
     w.weight = static_cast<float>(1 - decay);

@@ -1,5 +1,5 @@
 // AdamW with the scale of clipped gradients and the moving average folded in, and the sum of squares for the norm: one pass each.
-// The formulas, and the order in which they round, are libtorch's (fused_adam_kernel, lerp). beta1 and beta2 arrive as 1 - beta: made of
+// The formulas, and the order in which they round, are libtorch's (fused_adam_kernel, lerp). The shares of the gradient arrive as 1 - beta: made of
 // a beta in float32 that difference would be off by 5e-5.
 #include "kernels.h"
 #include "vec.h"
@@ -14,8 +14,8 @@ void adamw(const Adamw& p, int64_t begin, int64_t end) {
     const Vec g = i.load(grad) * p.scale;
     const Vec w = i.load(param) * p.keep;
     Vec m = i.load(first), v = i.load(second);
-    m = m + p.beta1 * (g - m);
-    v = v * (1.0f - p.beta2) + p.beta2 * g * g;
+    m = m + p.first_share * (g - m);
+    v = v * (1.0f - p.second_share) + p.second_share * g * g;
     i.store(first, m);
     i.store(second, v);
     const Vec next = w - p.rate * m / (square_root(v) / p.correction + p.eps);

@@ -91,7 +91,7 @@ struct Sums {
 struct Adamw {
   float *param, *average, *first, *second;
   const float* grad;
-  float scale, keep, beta1, beta2, eps, rate, correction, weight;
+  float scale, keep, first_share, second_share, eps, rate, correction, weight;
 };
 
 struct Table {
