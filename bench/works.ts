@@ -130,6 +130,20 @@ export function works(precision: 'fp32' | 'bf16'): Work[] {
       ...stage2,
       run: 'forward',
     })),
+    ...(
+      [
+        ['sample', 'unguided'],
+        ['sample-cfg', 'CFG in [0.2, 0.8]'],
+        ['sample-auto', 'autoguidance, a guide of the same size'],
+      ] as const
+    ).map(([run, how]) => ({
+      name: run,
+      title: `49 Euler steps of 16 latents, clothing size, ${how}`,
+      config: { ...small, batch: 16, precision },
+      ...stage2,
+      run,
+      runs: 1,
+    })),
     {
       name: 'steps',
       title: '10,000 steps of a tiny model',

@@ -1,5 +1,12 @@
-// A DiT^DH training step (forward, backward, clipping, fused AdamW, average) and a forward pass, beside bench/peers/ditdh.py.
-import { flowMatchingLoss } from '../../src/diffusion/index.ts';
+// A DiT^DH training step (forward, backward, clipping, fused AdamW, average), a forward pass, and sampling, beside bench/peers/ditdh.py.
+import {
+  flowMatchingLoss,
+  type Guidance,
+  guidedVelocity,
+  type LabelledVelocity,
+  referenceGrid,
+  sampleOde,
+} from '../../src/diffusion/index.ts';
 import { DiTwDDTHead } from '../../src/models/dit-dh.ts';
 import { skipInit } from '../../src/nn/index.ts';
 import { AdamW, Ema } from '../../src/optim/index.ts';
@@ -71,6 +78,42 @@ function forward(): number {
   );
 }
 
+/** 49 Euler steps from `data` as noise. */
+function sample(guidance: Guidance): number {
+  return tidy(() =>
+    noGrad(() => {
+      model.eval();
+      const velocity = guidedVelocity(velocityOf(model), y, guidance);
+      const { x } = sampleOde('euler', velocity, data, { times: referenceGrid(50, { shift }) });
+      model.train();
+      return x.square().mean().item();
+    }),
+  );
+}
+
+function velocityOf(network: DiTwDDTHead): LabelledVelocity {
+  return (x, t, labels) => autocast(bf16, () => network.forward(x, full([x.size(0)], t), labels)).to('f32');
+}
+
+const interval = [0.2, 0.8] as const;
+let guide: LabelledVelocity | undefined;
+
+/** Another network of the same size, made when it is first asked for. */
+function weaker(): LabelledVelocity {
+  if (guide) return guide;
+  const network = skipInit(() => new DiTwDDTHead(config)).eval();
+  manualSeed(1);
+  drawWeights(network.namedParameters());
+  guide = velocityOf(network);
+  return guide;
+}
+
+const sampling = {
+  sample: () => sample({}),
+  'sample-cfg': () => sample({ cfg: { scale: 1.5, interval, nullLabel: config.numClasses } }),
+  'sample-auto': () => sample({ auto: { scale: 1.5, guide: weaker() } }),
+};
+
 /** Floating-point operations a second of a large matrix product in the step's dtype. */
 function peak(): number {
   return tidy(() => {
@@ -88,4 +131,4 @@ function peak(): number {
   });
 }
 
-await serve({ step, forward, peak }, { parameters: model.numParameters() });
+await serve({ step, forward, ...sampling, peak }, { parameters: model.numParameters() });

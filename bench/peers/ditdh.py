@@ -1,6 +1,6 @@
 """DiT^DH in plain PyTorch: what the stage-2 bench compares with. Written from the specification (section 8.2), in the usual eager style.
 
-A training step and a forward pass, beside bench/ours/stage2.ts.
+A training step, a forward pass, and sampling the reference's way (the whole batch doubled at every step), beside bench/ours/stage2.ts.
 """
 import math
 
@@ -201,4 +201,48 @@ def forward():
         return v.float().square().mean().item()
 
 
-serve({"step": step, "forward": forward}, parameters=sum(p.numel() for p in params))
+def sample(guidance=None, low=0.0, high=1.0, scale=1.5):
+    """49 Euler steps from `data` as noise. `guidance` maps the network's output for [x, x] to the guided half."""
+    times = 1 - torch.linspace(0, 0.999, 50)
+    times = shift * times / (1 + (shift - 1) * times)
+    model.eval()
+    with torch.no_grad(), bf16:
+        x = data if guidance is None else torch.cat([data, data])
+        labels = y if guidance is None else torch.cat([y, torch.full((B,), c["numClasses"])])
+        for t, following in zip(times[:-1], times[1:]):
+            if guidance is not None:
+                x = torch.cat([x[:B], x[:B]])
+            t_all = t.expand(x.shape[0])
+            v = run(x, t_all, labels).float()
+            if guidance is not None:
+                half = guidance(x, t_all, labels, v, scale if low <= t <= high else 1.0)
+                v = torch.cat([half, half])
+            x = x + (following - t) * v
+    model.train()
+    return x[:B].square().mean().item()
+
+
+def cfg(x, t, labels, v, scale):
+    main, unconditional = v.chunk(2)
+    return unconditional + scale * (main - unconditional)
+
+
+guide = None
+
+
+def auto(x, t, labels, v, scale):
+    weak = guide(x, t, labels).float()[:B]
+    return weak + scale * (v[:B] - weak)
+
+
+def sample_auto():
+    global guide
+    if guide is None:
+        guide = DiTDH(c).eval()
+        torch.manual_seed(1)
+        draw_weights(guide.named_parameters())
+    return sample(auto)
+
+
+works = {"step": step, "forward": forward, "sample": sample, "sample-cfg": lambda: sample(cfg, 0.2, 0.8), "sample-auto": sample_auto}
+serve(works, parameters=sum(p.numel() for p in params))
