@@ -1,7 +1,8 @@
 // From what each picture of a set says of its class (a number, a name, nothing) to labels and class names.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { DataError } from '../util/errors.ts';
+import { readJsonTexts } from '../util/json.ts';
 
 /** A label, the name of a class, or undefined where a picture says nothing. */
 export type Mark = number | string | undefined;
@@ -44,17 +45,14 @@ export function classLabels(
   return { classes: names ? [...names] : Array.from({ length: count }, (_, label) => String(label)), labels };
 }
 
+/** A set of several files by a short name. */
+export function nameOfFiles([first, ...more]: readonly string[]): string {
+  return more.length === 0 ? first! : `${first} and ${more.length} more`;
+}
+
 /** Names of classes from a `classes.json` (a list, as runs keep it) beside the data; undefined where there is none. */
 export function classNames(path: string): string[] | undefined {
-  if (!existsSync(path)) return undefined;
-  let found: unknown;
-  try {
-    found = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    throw new DataError(`${path}: expected a JSON list of class names.`, { cause });
-  }
-  if (Array.isArray(found) && found.every((name) => typeof name === 'string')) return found;
-  throw new DataError(`${path}: expected a JSON list of class names, received ${JSON.stringify(found).slice(0, 60)}.`);
+  return existsSync(path) ? readJsonTexts(path) : undefined;
 }
 
 function unknown(mark: Mark, where: string, classes: readonly string[]): never {

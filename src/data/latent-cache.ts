@@ -4,13 +4,14 @@
 // the mirrored picture), `labels` [n] and `indices` [n], the pictures' numbers in their source. Pictures that could not be read have no row.
 // Shards are memory-mapped: a batch reads its own rows. The statistics that normalise the latents lie beside them.
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadSafetensors } from '../io/safetensors.ts';
 import { dispose, keep, stack, type Tensor, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { sha256, sha256OfFile } from '../util/digest.ts';
 import { ConfigError, DataError } from '../util/errors.ts';
+import { readJson } from '../util/json.ts';
 
 /** What made the latents: a run on them must be of the same. */
 export interface LatentOrigin {
@@ -60,12 +61,7 @@ export const STATISTICS = 'stats.safetensors';
 export function readManifest(folder: string): LatentManifest | undefined {
   const path = join(folder, MANIFEST);
   if (!existsSync(path)) return undefined;
-  let manifest: Partial<LatentManifest>;
-  try {
-    manifest = JSON.parse(readFileSync(path, 'utf8')) as Partial<LatentManifest>;
-  } catch (cause) {
-    throw new DataError(`${path}: expected JSON, received something else.`, { cause });
-  }
+  const manifest = readJson(path) as Partial<LatentManifest> | null;
   const sound =
     manifest?.format === 'rae-latents' &&
     Array.isArray(manifest.shape) &&

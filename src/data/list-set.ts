@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { unreadable } from '../io/file-reader.ts';
 import { DataError } from '../util/errors.ts';
-import { classLabels, classNames, type Mark } from './class-labels.ts';
+import { classLabels, classNames, type Mark, nameOfFiles } from './class-labels.ts';
 import type { PictureSet } from './picture-set.ts';
 
 const PATH_KEYS = ['file_name', 'path', 'image', 'file'] as const;
@@ -14,7 +14,7 @@ const LABEL_KEYS = ['label', 'class', 'cls'] as const;
 /** The pictures of the lists. Class names come from a classes.json beside them. DataError names a line that says no path. */
 export async function listSet(files: readonly string[]): Promise<PictureSet> {
   const rows = files.flatMap(readList);
-  const where = files.length === 1 ? files[0]! : `${files[0]} and ${files.length - 1} more`;
+  const where = nameOfFiles(files);
   const labelled = classLabels(
     rows.map(({ mark }) => mark),
     { where, names: classNames(join(dirname(files[0]!), 'classes.json')) },

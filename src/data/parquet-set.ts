@@ -2,14 +2,13 @@
 // whose class names stand in the file's metadata. A parquet file can only be read a row group at a time, some hundred pictures at once,
 // so its pictures are unpacked once into the user cache and from there read in any order, as those of a folder are.
 
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   existsSync,
   mkdirSync,
   openSync,
   readFileSync,
-  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -20,12 +19,12 @@ import { join } from 'node:path';
 import type { AsyncBuffer, FileMetaData, SchemaElement } from 'hyparquet';
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
-import { cacheFolder } from '../util/cache-folder.ts';
+import { cachedPath } from '../util/cache-folder.ts';
 import { DataError } from '../util/errors.ts';
 import { bytes as size } from '../util/format.ts';
 import { log } from '../util/log.ts';
 import { readRange } from './byte-ranges.ts';
-import { classLabels, type Mark } from './class-labels.ts';
+import { classLabels, type Mark, nameOfFiles } from './class-labels.ts';
 import type { PictureSet } from './picture-set.ts';
 
 /** An unpacked file: its pictures one behind the other in `pictures.bin`. */
@@ -51,7 +50,7 @@ export async function parquetSet(files: readonly string[]): Promise<PictureSet> 
   });
   const names = packs.flatMap(({ file, pack }) => pack.lengths.map((_, row) => `${file}:${row}`));
   const marks = packs.flatMap(({ pack }) => pack.marks.map((mark): Mark => mark ?? undefined));
-  const where = files.length === 1 ? files[0]! : `${files[0]} and ${files.length - 1} more`;
+  const where = nameOfFiles(files);
   return {
     name: where,
     ...classLabels(marks, { where, names: packs[0]!.pack.classes }),
@@ -62,18 +61,13 @@ export async function parquetSet(files: readonly string[]): Promise<PictureSet> 
 
 /** Made once for a file of this size and time. */
 async function unpacked(file: string): Promise<{ folder: string; pack: Pack }> {
-  const { size: length, mtimeMs } = statSync(file);
-  const key = createHash('sha256')
-    .update(`1 ${realpathSync(file)} ${length} ${mtimeMs}`)
-    .digest('hex')
-    .slice(0, 24);
-  const folder = join(cacheFolder(), 'parquet', key);
+  const folder = cachedPath('parquet', file);
   const index = join(folder, 'index.json');
   if (existsSync(index)) return { folder, pack: JSON.parse(readFileSync(index, 'utf8')) as Pack };
   const fresh = `${folder}.${randomUUID()}`;
   try {
     mkdirSync(fresh, { recursive: true });
-    log.info(`${file}: unpacking ${size(length)} once, into ${folder}`);
+    log.info(`${file}: unpacking ${size(statSync(file).size)} once, into ${folder}`);
     const pack = await unpack(file, join(fresh, 'pictures.bin'));
     writeFileSync(join(fresh, 'index.json'), JSON.stringify(pack));
     if (!existsSync(index)) renameSync(fresh, folder);

@@ -2,13 +2,12 @@
 // label or the name of a class, .json may (label, cls or class). Without either the folders in the archive are the classes. Differs:
 // shards are indexed once and then read in any order, so that batches and resuming are those of a folder.
 
-import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { withFile } from '../io/file-reader.ts';
 import { tarEntries } from '../io/tar.ts';
 import { writeFileAtomic } from '../util/atomic-write.ts';
-import { cacheFolder } from '../util/cache-folder.ts';
+import { cachedPath } from '../util/cache-folder.ts';
 import { readRange } from './byte-ranges.ts';
 import { classLabels, classNames, folderMarks, type Mark } from './class-labels.ts';
 import { imageExtensions, isHidden } from './image-folder.ts';
@@ -45,12 +44,7 @@ export async function tarSet(files: readonly string[]): Promise<PictureSet> {
 
 /** Made once for a shard of this size and time, and kept in the user cache. */
 function cachedIndex(file: string): ShardIndex {
-  const { size, mtimeMs } = statSync(file);
-  const key = createHash('sha256')
-    .update(`1 ${realpathSync(file)} ${size} ${mtimeMs}`)
-    .digest('hex')
-    .slice(0, 24);
-  const path = join(cacheFolder(), 'tar-index', `${key}.json`);
+  const path = `${cachedPath('tar-index', file)}.json`;
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as ShardIndex;
   } catch {

@@ -6,7 +6,7 @@ import { withFile } from '../io/file-reader.ts';
 import { ZipReader } from '../io/zip.ts';
 import { DataError } from '../util/errors.ts';
 import { type ByteRange, readRange } from './byte-ranges.ts';
-import { classLabels, folderMarks } from './class-labels.ts';
+import { classLabels, folderMarks, nameOfFiles } from './class-labels.ts';
 import { isHidden, isPicture } from './image-folder.ts';
 import type { PictureSet } from './picture-set.ts';
 
@@ -16,7 +16,7 @@ const MAX_PICTURE = 1 << 30; // bytes that one picture may inflate to
 /** The pictures of the archives. DataError when one is damaged. */
 export async function zipSet(files: readonly string[]): Promise<PictureSet> {
   const found = files.flatMap(picturesOf);
-  const where = files.length === 1 ? files[0]! : `${files[0]} and ${files.length - 1} more`;
+  const where = nameOfFiles(files);
   const marks = folderMarks(found.map(({ name }) => name));
   return {
     name: where,

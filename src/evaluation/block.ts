@@ -2,11 +2,11 @@
 // is the unit of work, of interruption and of worker processes: whoever computes it, one thread and the same place in the network's batch
 // give the same bits, and statistics are made of the blocks in their order. A file is there whole or not at all.
 
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadSafetensors, readSafetensorsHeader, saveSafetensorsRaw } from '../io/safetensors.ts';
 import { fromBuffer, type Tensor, tidy } from '../tensor/index.ts';
+import { sha256 } from '../util/digest.ts';
 import type { Extractor } from './extractor.ts';
 import type { PairFigures, PairName } from './pair-figures.ts';
 import type { PictureRange, PictureSet, Unreadable } from './picture-set.ts';
@@ -159,5 +159,5 @@ function isConstant(picture: Uint8Array): boolean {
 }
 
 function digestOf(pixels: Uint8Array): string {
-  return createHash('sha256').update(pixels).digest('hex');
+  return sha256([pixels]);
 }

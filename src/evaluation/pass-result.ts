@@ -1,9 +1,9 @@
 // What a pass found, read from its blocks in their order.
 
-import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { cat, type Tensor, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
+import { sha256 } from '../util/digest.ts';
 import { DataError } from '../util/errors.ts';
 import { type BlockInfo, blockCount, blockFeatures, blockInfo } from './block.ts';
 import type { PairName } from './pair-figures.ts';
@@ -97,5 +97,5 @@ export class PassResult {
 }
 
 function digestOf(parts: readonly string[]): string {
-  return createHash('sha256').update(parts.join('\n')).digest('hex');
+  return sha256([parts.join('\n')]);
 }

@@ -2,12 +2,12 @@
 // interrupted or killed goes on where it stopped; its outcome is the same to the bit however it was cut up. Every process computes with one
 // thread: convolutions round differently for other numbers of threads, and blocks are independent, so that processes use the cores better.
 
-import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { getThreads, setThreads, versions } from '../tensor/index.ts';
 import { removeTemporaries } from '../util/atomic-write.ts';
+import { sha256 } from '../util/digest.ts';
 import { takeLock } from '../util/lock.ts';
 import { BLOCK, type BlockWork, blockCount, blockInfo, readBlock, writeBlock } from './block.ts';
 import { fileChecksum } from './checksum.ts';
@@ -125,5 +125,5 @@ function keyOf({ layers, pairs, lpips }: Job, { set, extractor }: PassOptions): 
   const { libtorch, cpuCapability } = versions();
   const weights = [extractor?.checksum, lpips === undefined ? undefined : fileChecksum(lpips)];
   const key = JSON.stringify([set.identity, layers, pairs, weights, libtorch, cpuCapability]);
-  return createHash('sha256').update(key).digest('hex').slice(0, 24);
+  return sha256([key]).slice(0, 24);
 }
