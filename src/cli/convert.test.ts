@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { captureOutput, err, out } from '../../test/capture.ts';
 import { requirePython, runPython } from '../../test/python.ts';
 import { formatConfig, resolveConfig } from '../config/index.ts';
 import { loadModel } from '../inference/load-model.ts';
@@ -19,19 +20,7 @@ const folder = mkdtempSync(join(tmpdir(), 'rae-convert-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const at = (...names: string[]) => join(folder, ...names);
 
-let [out, err] = ['', ''];
-beforeEach(() => {
-  [out, err] = ['', ''];
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    out += text;
-    return true;
-  });
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    err += text;
-    return true;
-  });
-});
-afterEach(() => vi.restoreAllMocks());
+captureOutput();
 
 async function convert(...args: string[]): Promise<void> {
   const code = await main(['convert', ...args]);

@@ -1,22 +1,10 @@
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
+import { captureOutput, err, out } from '../../test/capture.ts';
 import { ConfigError, DataError, InterruptedError } from '../util/errors.ts';
 import { main } from './main.ts';
 import { integerOption, listOption, reportError, verb } from './shared.ts';
 
-let out = '';
-let err = '';
-beforeEach(() => {
-  [out, err] = ['', ''];
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    out += text;
-    return true;
-  });
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    err += text;
-    return true;
-  });
-});
-afterEach(() => vi.restoreAllMocks());
+captureOutput();
 
 it.each([[[]], [['--help']], [['help']]])('rae %j lists the verbs and succeeds', async (args) => {
   expect(await main(args)).toBe(0);

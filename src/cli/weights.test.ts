@@ -2,14 +2,14 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { captureOutput, err, forgetOutput, out } from '../../test/capture.ts';
 import { COMMIT, type HubServer, startHub } from '../../test/hub-server.ts';
 import { EMBEDDED } from '../inference/model-folder.ts';
 import { main } from './main.ts';
 
 let hub: HubServer;
 let home: string;
-let out = '';
-let err = '';
+captureOutput();
 beforeAll(async () => {
   hub = await startHub();
 });
@@ -18,20 +18,10 @@ beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), 'rae-weights-'));
   hub.files.clear();
   hub.faults = {};
-  [out, err] = ['', ''];
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    out += text;
-    return true;
-  });
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    err += text;
-    return true;
-  });
   const env = { HF_HOME: home, HF_ENDPOINT: hub.endpoint, HF_TOKEN: 'hf_secret', HF_HUB_CACHE: '', HF_HUB_OFFLINE: '' };
   for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
 });
 afterEach(() => {
-  vi.restoreAllMocks();
   vi.unstubAllEnvs();
   rmSync(home, { recursive: true });
 });
@@ -44,7 +34,7 @@ const serveEncoder = () => {
   hub.files.set(`${encoderRepo}/config.json`, new TextEncoder().encode('{}'));
 };
 const run = async (...args: string[]) => {
-  [out, err] = ['', ''];
+  forgetOutput();
   const code = await main(args);
   return { code, result: out.startsWith('{') ? JSON.parse(out) : undefined };
 };

@@ -1,7 +1,8 @@
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { captureOutput, err, forgetOutput, out } from '../../test/capture.ts';
 import { main } from '../cli/main.ts';
 import { syntheticImage } from '../data/index.ts';
 import { savePng } from '../io/image.ts';
@@ -12,21 +13,10 @@ const at = (name: string) => join(folder, name);
 const SIDE = 32;
 const COUNT = 72;
 
-let out = '';
-let err = '';
+captureOutput();
 beforeEach(() => {
-  [out, err] = ['', ''];
   vi.stubEnv('XDG_CACHE_HOME', at('cache'));
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    out += text;
-    return true;
-  });
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    err += text;
-    return true;
-  });
 });
-afterEach(() => vi.restoreAllMocks());
 
 const drawn = (seed: number, index: number) => syntheticImage({ seed, index, size: SIDE });
 const some = (seed: number) => Array.from({ length: COUNT }, (_, index) => drawn(seed, index));
@@ -113,9 +103,9 @@ test('statistics of pictures stand for the pictures, and say what made them', as
     ['arr_0', 'u8'],
   ]);
   expect(arrays.get('arr_0')!.shape).toEqual([30, SIDE, SIDE, 3]);
-  [out, err] = ['', ''];
+  forgetOutput();
   const by = async (reference: string) => {
-    out = '';
+    forgetOutput();
     return figure(await evaluated('--samples', at('a.npz'), '--reference', reference, '--metrics', 'fid'), 'fid');
   };
   expect(await by(at('stats.npz'))).toBeCloseTo(await by(at('b.npz')), 5); // mu is float32
@@ -131,7 +121,7 @@ test('a reference made with other weights, or of another width, is refused', asy
   const args = ['--samples', at('a.npz'), '--reference', at('other.npz'), '--metrics', 'fid'];
   expect(await main(['eval', ...args, '--extractor', 'embedded', '--workers', '1'])).toBe(2);
   expect(err).toMatch(/expected a reference made with vit_64, weights .* received .*000000.*--force/);
-  err = '';
+  forgetOutput();
   expect((await evaluated(...args, '--force')).warnings[0]).toMatch(/was made with vit_64 with weights 0000/);
 
   const wide = { dtype: 'f64' as const, shape: [3], data: new Float64Array(3) };
@@ -142,7 +132,7 @@ test('a reference made with other weights, or of another width, is refused', asy
       ['sigma', { ...wide, shape: [3, 3], data: new Float64Array(9) }],
     ]),
   );
-  err = '';
+  forgetOutput();
   expect(
     await main([
       'eval',
@@ -168,7 +158,7 @@ test('what cannot be meant is said: equal sets, single colours, unscaled bytes, 
       .slice(0, 9)
       .map((picture) => picture.map((x) => x >> 7)),
   ]);
-  out = '';
+  forgetOutput();
   const odd = (
     await evaluated('--samples', at('odd.npz'), '--reference', at('a.npz'), '--metrics', 'fid')
   ).warnings.join('\n');
@@ -187,7 +177,7 @@ test('pictures of floats are refused with what to do', async () => {
 
 test('a metric without what it needs is refused with what that is', async () => {
   const refusal = async (...args: string[]) => {
-    err = '';
+    forgetOutput();
     expect(await main(['eval', '--samples', at('a.npz'), ...args])).toBe(2);
     return err;
   };
@@ -219,9 +209,9 @@ test('a folder is packed in the order of its classes, with labels', async () => 
 test('two results are compared side by side, with what was measured differently', async () => {
   const common = ['--reference', at('b.npz'), '--metrics', 'fid'];
   await evaluated('--samples', at('a.npz'), ...common, '--out', at('a.json'));
-  out = '';
+  forgetOutput();
   await evaluated('--samples', at('b.npz'), ...common, '--out', at('b.json'));
-  [out, err] = ['', ''];
+  forgetOutput();
   expect(await main(['eval', 'compare', at('a.json'), at('b.json'), '--json'])).toBe(0);
   const { rows, differences } = JSON.parse(out);
   const [a, b] = ['a', 'b'].map((name) => figure(JSON.parse(readFileSync(at(`${name}.json`), 'utf8')), 'fid'));

@@ -3,28 +3,17 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterAll, beforeEach, expect, it, vi } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { main } from '../../src/cli/main.ts';
 import { decodeImage } from '../../src/io/image.ts';
+import { captureOutput, err, forgetOutput, out } from '../capture.ts';
 import { temporaryFolder } from './small-runs.ts';
 
 const folder = temporaryFolder();
 afterAll(() => rmSync(folder, { recursive: true }));
 const at = (name: string) => join(folder, name);
 
-let [out, err] = ['', ''];
-beforeEach(() => {
-  [out, err] = ['', ''];
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    out += text;
-    return true;
-  });
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    err += text;
-    return true;
-  });
-  return () => vi.restoreAllMocks();
-});
+captureOutput();
 
 const edit = (name: string, ...args: string[]) =>
   main(['edit', name, '--model', 'embedded', '--threads', '1', '--json', '--out', at(`${name}.png`), ...args]);
@@ -101,7 +90,7 @@ it.each<[string, string[], RegExp]>([
 it('a mask of another size and one without white are refused', async () => {
   expect(await edit('inpaint', ...photos, '--mask', await square('small.png', 20, true))).toBe(2);
   expect(err).toBe('rae: --mask: expected a picture of 32 x 32, received 20 x 20.\n');
-  err = '';
+  forgetOutput();
   expect(await edit('inpaint', ...photos, '--mask', await square('black.png', 32, false))).toBe(2);
   expect(err).toMatch(/^rae: --mask: expected some white in the square/);
 });

@@ -3,12 +3,13 @@
 
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { main } from '../../src/cli/main.ts';
 import { decodeImage } from '../../src/io/image.ts';
 import { loadNpz } from '../../src/io/npz.ts';
 import { loadSafetensors } from '../../src/io/safetensors.ts';
 import { dispose } from '../../src/tensor/index.ts';
+import { captureOutput, err, forgetOutput, out } from '../capture.ts';
 import { rae, temporaryFolder, trainArguments } from './small-runs.ts';
 
 const folder = temporaryFolder();
@@ -22,24 +23,11 @@ beforeAll(async () => {
   await rae(trainArguments('dit', folder, at('dit'), [...steps, '--set', 'data.flip=true']));
 });
 
-let out = '';
-let err = '';
-beforeEach(() => {
-  [out, err] = ['', ''];
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    out += text;
-    return true;
-  });
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    err += text;
-    return true;
-  });
-  return () => vi.restoreAllMocks();
-});
+captureOutput();
 
 /** Runs a verb with --json and gives its result; standard error must stay empty. */
 async function result(...args: string[]): Promise<Record<string, unknown>> {
-  [out, err] = ['', ''];
+  forgetOutput();
   const code = await main([...args, '--json']);
   expect([code, err]).toEqual([0, '']);
   expect(out.trim().split('\n')).toHaveLength(1);
@@ -129,7 +117,7 @@ describe('rae sample', () => {
     expect(await main([...big, '--num', '20000', '--json'])).toBe(130);
     const [, made = '0'] = /after (\d+) of 20000 pictures; they stay, the same command goes on/.exec(err) ?? [];
     expect(Number(made)).toBeGreaterThan(0);
-    [out, err] = ['', ''];
+    forgetOutput();
     expect(await main([...big, '--num', '20000', '--seed', '1', '--json'])).toBe(2);
     expect(err).toMatch(
       /^rae: --npz: expected what '.*long\.npz\.part' was begun with .* received seed 1 instead of 0\./,
@@ -222,10 +210,10 @@ describe('rae reconstruct --latent-noise', () => {
   it('finds its strengths and its flags judged', async () => {
     expect(await main([...sweep, '0,-1', '--out', at('x.png')])).toBe(2);
     expect(err).toMatch(/--latent-noise: expected a number of at least 0, received '-1'/);
-    err = '';
+    forgetOutput();
     expect(await main([...sweep, '0', '--out', at('folder')])).toBe(2);
     expect(err).toMatch(/--out: expected FILE\.png for the grid/);
-    err = '';
+    forgetOutput();
     expect(await main([...sweep.slice(0, -1), '--seed', '1', '--out', at('x.png')])).toBe(2);
     expect(err).toMatch(/--seed: expected to be used with --latent-noise/);
   });
@@ -235,7 +223,7 @@ describe('rae train rae --estimate', () => {
   it('says what a step takes before anything is there, also over an encoder that is a name', async () => {
     const found = await result('train', 'rae', '--recipe', 'embedded-rae', '--disc', 'encoder', '--estimate');
     expect(found).toMatchObject({ parameters: { decoder: 1_027_008 }, adversarial: { flops: expect.any(Number) } });
-    out = '';
+    forgetOutput();
     expect(
       await main(['train', 'rae', '--recipe', 'photos-rae', '--encoder', 'facebook/vit-mae-base', '--estimate']),
     ).toBe(2);
@@ -262,7 +250,7 @@ describe('rae inspect and rae recipes', () => {
   it('a recipe printed as YAML is the configuration that it stands for', async () => {
     const { recipes } = (await result('recipes')) as { recipes: { name: string }[] };
     expect(recipes.map(({ name }) => name)).toContain('embedded-dit');
-    [out, err] = ['', ''];
+    forgetOutput();
     expect(await main(['recipes', 'embedded-dit'])).toBe(0);
     expect(out).toMatch(/^# rae recipes embedded-dit: .*\nstage_1:\n/);
   });
