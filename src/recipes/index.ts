@@ -4,6 +4,7 @@ import type { RunConfigInput } from '../config/index.ts';
 import { nearest } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { clothingDit, clothingRae } from './clothing.ts';
+import { clothing80Dit, clothing80Rae } from './clothing80.ts';
 import { embeddedDit, embeddedEncoder, embeddedRae } from './embedded.ts';
 import { dinov2Rae, gpu24Rae, maeRae, siglip2Rae } from './paper.ts';
 import { photosDit, photosEncoder, photosRae } from './photos.ts';
@@ -14,6 +15,11 @@ export const recipes = {
   'embedded-dit': { about: 'DiT^DH on the embedded latents', make: embeddedDit },
   'clothing-rae': { about: 'decoder over DeiT-Tiny at 112 px, L1 + LPIPS', make: clothingRae },
   'clothing-dit': { about: 'DiT^DH (5.5 M) on DeiT-Tiny latents at 112 px', make: clothingDit },
+  'clothing80-rae': {
+    about: 'decoder over DeiT-Tiny at 80 px, all three phases, for experiments',
+    make: clothing80Rae,
+  },
+  'clothing80-dit': { about: 'DiT^DH (5.5 M) on DeiT-Tiny latents at 80 px, for experiments', make: clothing80Dit },
   'dinov2-rae': { about: "the paper's decoder (ViT-XL, 256 px) over DINOv2-B, for ImageNet", make: dinov2Rae },
   'siglip2-rae': { about: "the paper's decoder over SigLIP2-B", make: siglip2Rae },
   'mae-rae': { about: "the paper's decoder over MAE-B", make: maeRae },
