@@ -7,11 +7,12 @@ import { scriptsModule } from '../src/cli/scripts.ts';
 
 const TORCH = '2.13.0'; // as scripts/lib/libtorch.mjs
 
-/** Path of a python with torch, numpy and the packages of `also`. `say` hears what is being made and where. */
+/** Path of a python with torch, numpy and the packages of `also`, of which pip takes versions that go with this torch. `say` hears what is
+ * being made and where. */
 export async function benchPython(say: (line: string) => void, also: readonly string[] = []): Promise<string> {
   const own = process.env.RAE_BENCH_PYTHON;
   if (own) {
-    attempt('RAE_BENCH_PYTHON', own, ['-c', `import ${['torch', 'numpy', ...also].join(', ')}`]);
+    attempt('RAE_BENCH_PYTHON', own, ['-c', `import torch, numpy; ${finding(also)}`]);
     return own;
   }
   const { cacheFolder } = await scriptsModule('paths');
@@ -19,8 +20,12 @@ export async function benchPython(say: (line: string) => void, also: readonly st
   const folder = join(cacheFolder(), 'bench', `torch-${TORCH}`);
   const python = join(folder, 'bin', 'python');
   const complete = join(folder, 'complete');
+  const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--retries=1'];
+  const torch = [...torchIndex(gpuSeen()), `torch==${TORCH}`];
   if (existsSync(complete)) {
-    if (also.length > 0) attempt(`installing ${also.join(', ')}`, python, ['-m', 'pip', 'install', '--quiet', ...also]);
+    if (spawnSync(python, ['-c', finding(also)]).status === 0) return python;
+    say(`bench: adding ${also.join(', ')} to ${folder}`);
+    attempt(`installing ${also.join(', ')}`, python, [...install, ...torch, ...also]);
     return python;
   }
 
@@ -28,11 +33,16 @@ export async function benchPython(say: (line: string) => void, also: readonly st
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(dirname(folder), { recursive: true });
   attempt('making the environment', 'python3', ['-m', 'venv', folder]);
-  const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--retries=1'];
-  attempt('installing torch', python, [...install, ...torchIndex(gpuSeen()), `torch==${TORCH}`, 'numpy', ...also]);
+  attempt('installing torch', python, [...install, ...torch, 'numpy', ...also]);
   attempt('importing torch', python, ['-c', 'import torch, numpy']);
   writeFileSync(complete, '');
   return python;
+}
+
+/** Python that fails unless the packages are there; it imports none of them. */
+function finding(packages: readonly string[]): string {
+  const modules = packages.map((name) => name.replaceAll('-', '_'));
+  return `import importlib.util; assert all(importlib.util.find_spec(m) for m in ${JSON.stringify(modules)})`;
 }
 
 /** Where pip's own index has only the CUDA build (2.6 GB), PyTorch's CPU index offers a later version: 2.13.0+cpu. */

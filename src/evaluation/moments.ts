@@ -2,7 +2,7 @@
 
 import { FeatureMoments } from '../metrics/feature-moments.ts';
 import { type FeatureStatistics, frechetDistance } from '../metrics/frechet.ts';
-import { dispose, type Tensor } from '../tensor/index.ts';
+import { dispose, type Tensor, tidy } from '../tensor/index.ts';
 import type { Extractor } from './extractor.ts';
 
 /** Mean and covariance of features [n, D] that come one part after another; the parts are the caller's. */
@@ -14,6 +14,21 @@ export function momentsOf(parts: Iterable<Tensor>): FeatureStatistics {
   } finally {
     moments.dispose();
   }
+}
+
+const ROWS = 4096; // copied at a time: 32 MB of features of width 2048
+
+/** Mean and covariance of some rows of features [N, D], numbered by `rows` [n], which may repeat. */
+export function momentsOfRows(features: Tensor, rows: Tensor): FeatureStatistics {
+  const n = rows.size(0);
+  function* parts() {
+    for (let start = 0; start < n; start += ROWS) {
+      const part = features.indexSelect(0, rows.narrow(0, start, Math.min(ROWS, n - start)));
+      yield part;
+      part.dispose();
+    }
+  }
+  return tidy(() => momentsOf(parts()));
 }
 
 export interface StreamedDistance {

@@ -1,7 +1,9 @@
 // What a pass found, read from its blocks in their order.
 
 import { rmSync } from 'node:fs';
-import { cat, type Tensor, tidy } from '../tensor/index.ts';
+import { join } from 'node:path';
+import { mapFile, type Tensor } from '../tensor/index.ts';
+import { writeFileAtomic } from '../util/atomic-write.ts';
 import { expected } from '../util/check.ts';
 import { sha256 } from '../util/digest.ts';
 import { DataError } from '../util/errors.ts';
@@ -74,14 +76,21 @@ export class PassResult {
     }
   }
 
-  /** All features [N, D], float32. The caller frees them. */
+  /** All features [N, D], float32, as pages of a file that is deleted already: memory that the system can take back. The caller frees them. */
   matrix(layer: string): Tensor {
-    return tidy(() => {
-      const parts: Tensor[] = [];
-      for (const rows of this.features(layer)) parts.push(rows.clone());
-      if (parts.length === 0) throw new DataError(expected(this.set.name, 'pictures that can be read', 'none'));
-      return cat(parts, 0);
-    });
+    if (this.count === 0) throw new DataError(expected(this.set.name, 'pictures that can be read', 'none'));
+    const path = join(this.#folder, 'features');
+    let width = 0;
+    const pieces = function* (parts: Iterable<Tensor>) {
+      for (const rows of parts) {
+        width = rows.size(1);
+        yield rows.toBytes();
+      }
+    };
+    writeFileAtomic(path, pieces(this.features(layer)));
+    const features = mapFile(path, { shape: [this.count, width], dtype: 'f32' });
+    rmSync(path);
+    return features;
   }
 
   /** Removes what the pass kept on disk. */

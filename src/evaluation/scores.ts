@@ -1,7 +1,7 @@
 // The figures themselves, from what the passes left: sets of features against a reference, pictures against their originals, classes.
 
 import { effectiveRank } from '../metrics/effective-rank.ts';
-import { type FeatureStatistics, featureStatistics, frechetDistance } from '../metrics/frechet.ts';
+import { type FeatureStatistics, frechetDistance } from '../metrics/frechet.ts';
 import { type InceptionScore, inceptionScore } from '../metrics/inception-score.ts';
 import { kid } from '../metrics/kid.ts';
 import { classifyByNeighbours } from '../metrics/knn.ts';
@@ -16,6 +16,7 @@ import {
   type ResamplingMethod,
 } from '../metrics/resampling.ts';
 import { type Tensor, tensor, tidy } from '../tensor/index.ts';
+import { momentsOfRows } from './moments.ts';
 
 export interface Score {
   /** As --metrics names it. */
@@ -60,7 +61,7 @@ export function frechetScore(
   };
   if (!features) return score;
   return withInterval(score, resampling, (rows) =>
-    frechetDistance(featureStatistics(features.indexSelect(0, rows)), reference),
+    frechetDistance(momentsOfRows(features, rows), reference),
   );
 }
 
@@ -71,7 +72,7 @@ export function frechetInfinity(name: string, features: Tensor, reference: Featu
   const points = extrapolationSizes(n).map((size) =>
     tidy(() => {
       const rows = tensor(random.permutation(n).subarray(0, size), { dtype: 'i64' });
-      return { n: size, value: frechetDistance(featureStatistics(features.indexSelect(0, rows)), reference) };
+      return { n: size, value: frechetDistance(momentsOfRows(features, rows), reference) };
     }),
   );
   const { limit, slope } = extrapolate(points);

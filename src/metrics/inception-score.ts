@@ -20,19 +20,13 @@ export type SplitOptions = ({ splitSize: number } | { splits: number }) & { shuf
 /** Score of logits [N, K], in the order of the samples. Default: the ADM evaluator's splits of 5000, the last may be shorter. */
 export function inceptionScore(logits: Tensor, options: SplitOptions = { splitSize: 5000 }): InceptionScore {
   const [N] = logits.dims(2);
-  if (options.shuffle !== undefined) {
-    const { shuffle, ...rest } = options;
-    return tidy(() => {
-      const order = tensor(new NumpyRandom(shuffle).permutation(N), { dtype: 'i64', device: logits.device });
-      return inceptionScore(logits.indexSelect(0, order), rest);
-    });
-  }
+  const { shuffle } = options;
+  const order = shuffle === undefined ? undefined : new NumpyRandom(shuffle).permutation(N);
   const perSplit = ranges(N, options).map(([start, end]) =>
     tidy(() => {
-      const logP = logits
-        .narrow(0, start, end - start)
-        .to('f64')
-        .logSoftmax(1);
+      const rows = order && tensor(order.subarray(start, end), { dtype: 'i64', device: logits.device });
+      const split = rows ? logits.indexSelect(0, rows) : logits.narrow(0, start, end - start);
+      const logP = split.to('f64').logSoftmax(1);
       const p = logP.exp();
       const logMarginal = p.mean(0, { keepdim: true }).log();
       return Math.exp(p.mul(logP.sub(logMarginal)).sum(1).mean().item());

@@ -1,11 +1,12 @@
 // k-nearest-neighbour classification by cosine similarity, float64: a probe without training. Majority vote, or votes weighted by
 // exp(similarity / T) as DINO evaluates (Caron et al. 2021, T = 0.07).
 
-import { linalgVectorNorm, type Tensor, tidy } from '../tensor/index.ts';
+import { arange, cat, linalgVectorNorm, type Tensor, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ArgumentError, ShapeError } from '../util/errors.ts';
 
 const ROWS = 1024; // queries compared at a time
+const KEYS = 4096; // with so many features: 32 MB of similarities
 
 export interface NearestOptions {
   k?: number;
@@ -38,23 +39,43 @@ export function nearest(queries: Tensor, features: Tensor, k: number): { index: 
   const [N] = features.dims(2);
   if (!(Number.isInteger(k) && k >= 1 && k <= N))
     throw new ArgumentError(expected('nearest', `k from 1 to the ${N} rows of features`, k));
-  return tidy(() => {
-    const keys = unit(features).t();
-    const found: { index: number; similarity: number }[][] = [];
-    for (let start = 0; start < M; start += ROWS) {
-      tidy(() => {
-        const rows = unit(queries.narrow(0, start, Math.min(ROWS, M - start)));
-        // A stable sort keeps the lower index in front where similarities are equal; topk does not promise it.
-        const [values, indices] = rows.matmul(keys).neg().sort(1);
-        const similarities = values.narrow(1, 0, k).neg().contiguous().toNumbers();
-        for (const [i, index] of indices.narrow(1, 0, k).contiguous().toNumbers().entries()) {
-          if (i % k === 0) found.push([]);
-          found.at(-1)!.push({ index, similarity: similarities[i]! });
-        }
-      });
-    }
-    return found;
-  });
+  const found: { index: number; similarity: number }[][] = [];
+  for (let start = 0; start < M; start += ROWS) {
+    tidy(() => {
+      const rows = unit(queries.narrow(0, start, Math.min(ROWS, M - start)));
+      let best: Neighbours | undefined;
+      for (let first = 0; first < N; first += KEYS) {
+        const before = best;
+        best = tidy(() => {
+          const keys = unit(features.narrow(0, first, Math.min(KEYS, N - first)));
+          const values = rows.matmul(keys.t()).neg();
+          const indices = arange(first, first + keys.size(0)).expand(values.shape);
+          return least({ values, indices }, k, before);
+        });
+      }
+      const { values, indices } = best!;
+      const similarities = values.neg().toNumbers();
+      for (const [i, index] of indices.toNumbers().entries()) {
+        if (i % k === 0) found.push([]);
+        found.at(-1)!.push({ index, similarity: similarities[i]! });
+      }
+    });
+  }
+  return found;
+}
+
+/** Similarities, negated, and whose they are, [rows, n] each. */
+interface Neighbours {
+  values: Tensor;
+  indices: Tensor;
+}
+
+/** The k smallest values of each row, with those found `before` in front where they are equal: topk does not promise that. */
+function least(found: Neighbours, k: number, before: Neighbours | undefined): Neighbours {
+  const both = (which: keyof Neighbours) => (before ? cat([before[which], found[which]], 1) : found[which]);
+  const [sorted, order] = both('values').sort(1); // stable
+  const first = (x: Tensor) => x.narrow(1, 0, Math.min(k, x.size(1)));
+  return { values: first(sorted).clone(), indices: both('indices').gather(1, first(order)) };
 }
 
 function unit(x: Tensor): Tensor {

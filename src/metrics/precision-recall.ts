@@ -1,14 +1,15 @@
 // Improved precision and recall (Kynkaanniemi et al. 2019; spec 13.5), density and coverage (Naeem et al. 2020) of two sets of features.
 // Every point has a ball that reaches its k-th nearest neighbour of its own set. Precision: share of samples inside any ball of the
 // reference; recall: share of the reference inside any ball of the samples. Distances are squared, in float64.
+// Memory does not grow with the sets: distances, and the rows in float64 that they are of, exist a tile at a time.
 // `half` repeats the ADM evaluator's float16 distances, which inflate precision where norms are large against distances. It falls back to
-// float32 per strip of rows that overflows, the evaluator per block of 10,000 x 10,000.
+// float32 per tile that overflows, the evaluator per block of 10,000 x 10,000.
 
-import { type Tensor, tensor, tidy } from '../tensor/index.ts';
+import { cat, type Tensor, tensor, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ArgumentError, ShapeError } from '../util/errors.ts';
 
-const ROWS = 512; // rows of distances held at a time: 200 MB against 50,000 columns
+const TILE = 1024; // rows and columns of distances held at a time: 8 MB, and 16 MB for each side's features of width 2048
 
 export interface PrecisionRecall {
   precision: number;
@@ -36,23 +37,25 @@ export function precisionRecall(
   if (!(k >= 1 && k < Math.min(N, M)))
     throw new ArgumentError(expected('precisionRecall', `k from 1 to ${Math.min(N, M) - 1}, one below the rows`, k));
   return tidy(() => {
-    const device = reference.device;
-    const radii = (x: Tensor) => tensor(neighbourDistances(x, k, half), { dtype: 'f64', device });
+    const radii = (x: Tensor) => tensor(neighbourDistances(x, k, half), { dtype: 'f64', device: reference.device });
     const [ofReference, ofSamples] = [radii(reference), radii(samples)];
-    const recalled = new Uint8Array(N);
-    const covered = new Uint8Array(N);
-    let [inside, held] = [0, 0];
-    strips(samples, reference, half, (distances, start) => {
-      const rows = distances.size(0);
-      const within = distances.le(ofReference); // [rows, N]
-      const strictly = distances.lt(ofReference);
-      inside += within.anyDim(1).sum().item();
-      held += strictly.sum().item();
-      mark(covered, strictly.anyDim(0));
-      mark(recalled, distances.le(ofSamples.narrow(0, start, rows).unsqueeze(1)).anyDim(0));
-    });
+    const [inside, recalled, covered] = [new Uint8Array(M), new Uint8Array(N), new Uint8Array(N)];
+    let held = 0;
+    for (const rows of spans(M)) {
+      for (const columns of spans(N)) {
+        tidy(() => {
+          const distances = squaredDistances(part(samples, rows), part(reference, columns), half);
+          const balls = part(ofReference, columns);
+          const strictly = distances.lt(balls); // [rows, columns]
+          held += strictly.sum().item();
+          mark(inside, rows, distances.le(balls).anyDim(1));
+          mark(covered, columns, strictly.anyDim(0));
+          mark(recalled, columns, distances.le(part(ofSamples, rows).unsqueeze(1)).anyDim(0));
+        });
+      }
+    }
     return {
-      precision: inside / M,
+      precision: count(inside) / M,
       recall: count(recalled) / N,
       density: held / (k * M),
       coverage: count(covered) / N,
@@ -63,21 +66,39 @@ export function precisionRecall(
 /** Squared distance from each row of x [N, D] to its k-th nearest other row. */
 export function neighbourDistances(x: Tensor, k: number, half = false): number[] {
   const found: number[] = [];
-  strips(x, x, half, (distances) => {
-    const [smallest] = distances.topk(k + 1, 1, { largest: false }); // the row itself is the first
-    found.push(...smallest.select(1, k).contiguous().toNumbers());
-  });
+  const least = (t: Tensor) => t.topk(Math.min(k + 1, t.size(1)), 1, { largest: false })[0]; // ascending; the row itself is the first
+  for (const rows of spans(x.size(0))) {
+    const smallest = tidy(() => {
+      let smallest: Tensor | undefined;
+      for (const columns of spans(x.size(0))) {
+        const last = smallest;
+        smallest = tidy(() => {
+          const tile = least(squaredDistances(part(x, rows), part(x, columns), half));
+          return last ? least(cat([last, tile], 1)) : tile;
+        });
+        last?.dispose();
+      }
+      return smallest!.select(1, k).contiguous().toNumbers();
+    });
+    for (const value of smallest) found.push(value);
+  }
   return found;
 }
 
-/** Hands over the squared distances of all rows of x to all rows of y, [rows, N] float64 at a time. */
-function strips(x: Tensor, y: Tensor, half: boolean, use: (distances: Tensor, start: number) => void): void {
-  for (let start = 0; start < x.size(0); start += ROWS) {
-    tidy(() => {
-      const rows = x.narrow(0, start, Math.min(ROWS, x.size(0) - start));
-      use(squaredDistances(rows, y, half), start);
-    });
-  }
+interface Span {
+  start: number;
+  length: number;
+}
+
+function spans(n: number): Span[] {
+  return Array.from({ length: Math.ceil(n / TILE) }, (_, i) => ({
+    start: i * TILE,
+    length: Math.min(TILE, n - i * TILE),
+  }));
+}
+
+function part(x: Tensor, { start, length }: Span): Tensor {
+  return x.narrow(0, start, length);
 }
 
 /** |u|^2 - 2 uv + |v|^2, at least 0. */
@@ -93,8 +114,8 @@ export function squaredDistances(x: Tensor, y: Tensor, half = false): Tensor {
   });
 }
 
-function mark(flags: Uint8Array, on: Tensor): void {
-  for (const [i, value] of (on.toArray() as Uint8Array).entries()) flags[i]! |= value;
+function mark(flags: Uint8Array, { start }: Span, on: Tensor): void {
+  for (const [i, value] of (on.toArray() as Uint8Array).entries()) flags[start + i]! |= value;
 }
 
 function count(flags: Uint8Array): number {
