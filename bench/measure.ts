@@ -1,5 +1,6 @@
 // The comparison: both sides warm up apart, show that they compute the same, then take turns, A B A B. A pair of samples gives one
 // ratio; the median of the ratios is the result, their quartiles say how far to trust it.
+import { benchWeights } from './python.ts';
 import { type Side, startOurs, startPeer } from './side.ts';
 import type { Work } from './works.ts';
 
@@ -41,8 +42,10 @@ export async function measure(
   work: Work,
   { python, threads, pairs, compile = false, onPair }: MeasureOptions,
 ): Promise<Row> {
-  const ours = await startOurs(work.ours, work.config, threads);
-  const peer = await startPeer(python, work.peer, compile ? { ...work.config, compile } : work.config, threads);
+  const weights = work.weights && (await benchWeights(python, work.peer, work.weights));
+  const config = { ...work.config, ...(weights && { weights }) };
+  const ours = await startOurs(work.ours, config, threads);
+  const peer = await startPeer(python, work.peer, compile ? { ...config, compile } : config, threads);
   try {
     const value = [(await ours.run(work.run, 1)).value, (await peer.run(work.run, 1)).value] as const;
     checkSame(work, value);

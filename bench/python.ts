@@ -1,8 +1,9 @@
 // The Python that runs PyTorch's side: an environment of its own in the user cache, made on first use, with the torch that the
 // engine is pinned to. RAE_BENCH_PYTHON names another python; RAE_TORCH_INDEX, as for the set-up, where pip looks for torch.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { scriptsModule } from '../src/cli/scripts.ts';
 
 const TORCH = '2.13.0'; // as scripts/lib/libtorch.mjs
@@ -41,8 +42,19 @@ export async function benchPython(say: (line: string) => void, also: readonly st
 
 /** Python that fails unless the packages are there; it imports none of them. */
 function finding(packages: readonly string[]): string {
-  const modules = packages.map((name) => name.replaceAll('-', '_'));
+  const modules = packages.map((name) => name.replace(/==.*/, '').replaceAll('-', '_'));
   return `import importlib.util; assert all(importlib.util.find_spec(m) for m in ${JSON.stringify(modules)})`;
+}
+
+/** The file of weights that a peer writes under this name, written on first use. */
+export async function benchWeights(python: string, peer: string, name: string): Promise<string> {
+  const { cacheFolder } = await scriptsModule('paths');
+  const file = join(cacheFolder(), 'bench', `${name}.pth`);
+  if (existsSync(file)) return file;
+  const script = fileURLToPath(new URL(`./peers/${peer}.py`, import.meta.url));
+  attempt(`writing weights for ${name}`, python, [script, 'write', name, `${file}.tmp`]);
+  renameSync(`${file}.tmp`, file);
+  return file;
 }
 
 /** Where pip's own index has only the CUDA build (2.6 GB), PyTorch's CPU index offers a later version: 2.13.0+cpu. */

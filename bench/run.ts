@@ -56,7 +56,7 @@ async function bench(): Promise<void> {
     );
   }
 
-  const python = await benchPython(say);
+  const python = await benchPython(say, [...new Set(chosen.flatMap(({ packages }) => packages ?? []))]);
   const rows: Row[] = [];
   for (const work of chosen) {
     say(`${work.name}: ${work.title}`);

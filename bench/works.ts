@@ -20,6 +20,10 @@ export interface Work {
   unit: 'ns' | 'us' | 'ms';
   /** This many runs a sample, instead of half a second's worth. */
   runs?: number;
+  /** Packages that the peer needs besides torch. */
+  packages?: readonly string[];
+  /** The peer writes a file of weights first, of this name; both sides read it (config.weights). */
+  weights?: string;
   /** Ours also says how much it grew over all runs. */
   growth?: boolean;
 }
@@ -64,6 +68,8 @@ const bLike = {
 /** All of it. `precision` 'bf16' runs the networks of both sides under autocast. */
 export function works(precision: 'fp32' | 'bf16'): Work[] {
   const stage2 = { ours: 'stage2', peer: 'ditdh', run: 'step', unit: 'ms', compiles: true } as const;
+  // 7 pairs x 5 runs x 32 pictures: 1,120 a side
+  const judges = { ours: 'judges', peer: 'judges', pieces: 32, runs: 5, unit: 'ms' } as const;
   return [
     {
       name: 'call',
@@ -144,6 +150,24 @@ export function works(precision: 'fp32' | 'bf16'): Work[] {
       run,
       runs: 1,
     })),
+    {
+      name: 'inception',
+      title: "Inception's features of a picture of 256 px, torch-fidelity 0.4.0, 8 at a time",
+      ...judges,
+      config: { judge: 'inception', pictures: 32, size: 256, batch: 8 },
+      run: 'inception',
+      weights: 'inception',
+      packages: ['torch-fidelity==0.4.0'],
+    },
+    {
+      name: 'lpips',
+      title: 'LPIPS (SqueezeNet) of a pair of 256 px, lpips 0.1.4, 8 at a time',
+      ...judges,
+      config: { judge: 'lpips', pictures: 32, size: 256, batch: 8 },
+      run: 'lpips',
+      weights: 'lpips',
+      packages: ['lpips==0.1.4'],
+    },
     {
       name: 'steps',
       title: '10,000 steps of a tiny model',
