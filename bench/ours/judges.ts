@@ -23,7 +23,13 @@ function inception(): () => number {
     const { batch, pooled } = extractor;
     let sum = 0;
     for (let start = 0; start < c.pictures; start += batch) {
-      sum += tidy(() => extractor!.extract(images.narrow(0, start, batch), [pooled]).get(pooled)!.mean().item());
+      sum += tidy(() =>
+        extractor!
+          .extract(images.narrow(0, start, batch), [pooled])
+          .get(pooled)!
+          .mean()
+          .item(),
+      );
     }
     return sum / (c.pictures / batch);
   };

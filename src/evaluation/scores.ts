@@ -60,9 +60,7 @@ export function frechetScore(
     ...(reference.count !== undefined && { reference: reference.count }),
   };
   if (!features) return score;
-  return withInterval(score, resampling, (rows) =>
-    frechetDistance(momentsOfRows(features, rows), reference),
-  );
+  return withInterval(score, resampling, (rows) => frechetDistance(momentsOfRows(features, rows), reference));
 }
 
 /** The Frechet distance for infinitely many samples, from the line that it keeps to. */
