@@ -2,7 +2,7 @@
 // decoder, statistics and DiT^DH are trained afresh while one watches; then both are judged by the same figures.
 // `--full` trains encoder, decoder and generator from scratch to the end, with the recipes that made the shipped weights.
 
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { resolveConfig } from '../config/index.ts';
@@ -11,6 +11,7 @@ import { setThreads } from '../tensor/index.ts';
 import { ConfigError } from '../util/errors.ts';
 import { duration, figure, percent, table } from '../util/format.ts';
 import { log } from '../util/log.ts';
+import { makeFolder } from '../util/storage.ts';
 import { type Figures, judgeModel } from './demo-figures.ts';
 import { stopIfInterrupted } from './model-options.ts';
 import { integerOption, numberOption, printResult, type VerbOptions, verb } from './shared.ts';
@@ -42,7 +43,7 @@ async function demo(options: DemoOptions): Promise<void> {
   if (options.json) log.quiet = true;
   if (options.threads !== undefined) setThreads(options.threads);
   checkOut(out);
-  mkdirSync(out, { recursive: true });
+  makeFolder(out);
 
   log.info(
     'The shipped model: 32 x 32 pictures of ten classes that rae draws itself; an encoder, a decoder and a DiT^DH.',

@@ -1,7 +1,7 @@
 // What stage 2 trains on: pictures, which a frozen encoder turns into latents as it goes, or a cache of latents, for which only the
 // encoder's sizes are needed. Everything that does not fit the RAE is refused before anything is trained.
 
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatConfig, loadConfig, type RunConfig } from '../config/index.ts';
 import { LatentCache, type PictureSource, STATISTICS, statisticsDigest } from '../data/index.ts';
@@ -28,6 +28,7 @@ import { ConfigError } from '../util/errors.ts';
 import { count } from '../util/format.ts';
 import { readJsonTexts } from '../util/json.ts';
 import { log } from '../util/log.ts';
+import { makeFolder } from '../util/storage.ts';
 import { encoderOutline, loadEncoder, resolveWeights, saveEncoder } from '../weights/index.ts';
 import { adopt, type TrainOptions } from './train.ts';
 
@@ -203,7 +204,7 @@ function adoptRae(asked: RunConfig, options: TrainOptions): AdoptedRae {
         expected('--rae', 'a run with a trained decoder', `'${rae}' without one`, 'Train it with `rae train rae`.'),
       );
     const { vit, spec } = loadEncoder(parts.encoder);
-    mkdirSync(out, { recursive: true });
+    makeFolder(out);
     saveEncoder(join(out, 'encoder.safetensors'), vit, spec);
     const tokens = decoderTokens(parts, spec.vit.patch);
     vit.dispose();

@@ -1,7 +1,6 @@
 // rae train dit --overfit IMAGE: can a generator of this width learn even one picture? Trains three of them on its latent and prints a table:
 // narrower than the tokens, as wide, wider (RAE paper, table 3).
 
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunConfig } from '../config/index.ts';
 import { Draws, stream } from '../data/index.ts';
@@ -25,6 +24,7 @@ import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { count, figure } from '../util/format.ts';
 import { log } from '../util/log.ts';
+import { makeFolder } from '../util/storage.ts';
 import { stopIfInterrupted } from './model-options.ts';
 import { printResult } from './shared.ts';
 import type { TrainOptions } from './train.ts';
@@ -71,7 +71,7 @@ export async function runOverfit(config: RunConfig, options: TrainOptions): Prom
     }),
   );
   log.done();
-  mkdirSync(out, { recursive: true });
+  makeFolder(out);
   const table = rows.map(({ sample: _, ...row }) => row);
   writeFileAtomic(join(out, 'overfit.json'), `${JSON.stringify({ token: C, steps, rows: table }, null, 1)}\n`);
   if (normalized) {

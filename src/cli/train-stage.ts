@@ -1,7 +1,7 @@
 // From a resolved configuration to a running stage: opens the pictures, loads what the stage builds on, adopts it into the run
 // directory, and trains. The verb itself is train.ts; the loops are in src/train.
 
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type RunConfig, type RunConfigInput, resolveConfig } from '../config/index.ts';
 import { buildRae, stage2Of } from '../inference/build.ts';
@@ -23,6 +23,7 @@ import { claimRun } from '../train/session.ts';
 import { openLoader, openPictures, type Pictures } from '../train/sources.ts';
 import { count } from '../util/format.ts';
 import { log } from '../util/log.ts';
+import { makeFolder } from '../util/storage.ts';
 import { loadEncoder, loadTrunk, saveEncoder } from '../weights/index.ts';
 import { openDitData } from './dit-data.ts';
 import type { TrainOptions } from './train.ts';
@@ -98,7 +99,7 @@ function adoptEncoder(config: RunConfig, { out, resume }: TrainOptions): Encoder
   const { encoder_config_path } = config.stage_1.params;
   const encoder = loadEncoder(keep ? own : encoderPath(encoder_config_path), encoderHints(config));
   if (!keep) {
-    mkdirSync(out, { recursive: true });
+    makeFolder(out);
     saveEncoder(own, encoder.vit, encoder.spec);
   }
   return encoder;

@@ -2,7 +2,7 @@
 // flags and --set change it; --resume takes the run's own. What the run needs later (encoder, decoder, statistics, weights of the losses) is
 // copied into its folder, so that the folder and the pictures are enough to go on or to sample.
 
-import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
+import { copyFileSync, existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { RunConfigInput } from '../config/index.ts';
@@ -13,6 +13,7 @@ import { setThreads } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { log } from '../util/log.ts';
+import { makeFolder, writing } from '../util/storage.ts';
 import { integerOption, listOption, printResult, type VerbOptions, verb } from './shared.ts';
 
 export interface TrainOptions extends VerbOptions {
@@ -239,9 +240,9 @@ function withAdversary(base: RunConfigInput | Record<string, unknown>, { disc, s
 export function adopt(from: string, { out, resume }: Pick<TrainOptions, 'out' | 'resume'>, name: string): string {
   const target = join(out, name);
   if (resume && existsSync(target)) return target;
-  mkdirSync(out, { recursive: true });
+  makeFolder(out);
   const temporary = join(out, `.${name}.${process.pid}.tmp`);
-  copyFileSync(from, temporary);
+  writing(target, () => copyFileSync(from, temporary));
   renameSync(temporary, target);
   return target;
 }

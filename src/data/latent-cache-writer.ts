@@ -1,7 +1,7 @@
 // Writes a cache of latents shard by shard, each whole or not at all, and names it in the manifest: a process that is killed leaves a
 // cache that the same command completes, to the same bytes.
 
-import { mkdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { saveSafetensors } from '../io/safetensors.ts';
 import { dispose, type Tensor, tensor, tidy } from '../tensor/index.ts';
@@ -9,6 +9,7 @@ import { removeTemporaries, writeFileAtomic } from '../util/atomic-write.ts';
 import { show } from '../util/check.ts';
 import { sha256OfFile } from '../util/digest.ts';
 import { ConfigError } from '../util/errors.ts';
+import { makeFolder } from '../util/storage.ts';
 import { type LatentManifest, MANIFEST, readManifest, STATISTICS, statisticsDigest } from './latent-cache.ts';
 
 /** Bytes of a shard, at most: small enough that little is lost by an interruption. */
@@ -30,7 +31,7 @@ export class LatentCacheWriter {
     this.folder = folder;
     const begun = readManifest(folder);
     if (begun === undefined) {
-      mkdirSync(folder, { recursive: true });
+      makeFolder(folder);
       this.#manifest = { format: 'rae-latents', version: 1, ...plan, per_shard: picturesPerShard(plan), shards: [] };
       this.#save();
     } else {

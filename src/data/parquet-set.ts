@@ -6,7 +6,6 @@ import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   existsSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -20,9 +19,10 @@ import type { AsyncBuffer, FileMetaData, SchemaElement } from 'hyparquet';
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { cachedPath } from '../util/cache-folder.ts';
-import { DataError } from '../util/errors.ts';
+import { DataError, StorageError } from '../util/errors.ts';
 import { bytes as size } from '../util/format.ts';
 import { log } from '../util/log.ts';
+import { makeFolder, storageError } from '../util/storage.ts';
 import { readRange } from './byte-ranges.ts';
 import { classLabels, type Mark, nameOfFiles } from './class-labels.ts';
 import type { PictureSet } from './picture-set.ts';
@@ -66,7 +66,7 @@ async function unpacked(file: string): Promise<{ folder: string; pack: Pack }> {
   if (existsSync(index)) return { folder, pack: JSON.parse(readFileSync(index, 'utf8')) as Pack };
   const fresh = `${folder}.${randomUUID()}`;
   try {
-    mkdirSync(fresh, { recursive: true });
+    makeFolder(fresh);
     log.info(`${file}: unpacking ${size(statSync(file).size)} once, into ${folder}`);
     const pack = await unpack(file, join(fresh, 'pictures.bin'));
     writeFileSync(join(fresh, 'index.json'), JSON.stringify(pack));
@@ -74,10 +74,12 @@ async function unpacked(file: string): Promise<{ folder: string; pack: Pack }> {
     return { folder, pack };
   } catch (cause) {
     if (cause instanceof DataError) throw cause;
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const next =
-      code === 'ENOSPC' || code === 'EACCES' || code === 'EROFS' ? ' Another disk: XDG_CACHE_HOME=/another/disk.' : '';
-    throw new DataError(`${file}: cannot be unpacked (${message}).${next}`, { cause });
+    const error = storageError(folder, cause);
+    const [why, next] =
+      error instanceof StorageError
+        ? [`${folder}: ${error.reason}`, ' Another disk: XDG_CACHE_HOME=/another/disk.']
+        : [(error as Error).message, ''];
+    throw new DataError(`${file}: cannot be unpacked (${why}).${next}`, { cause });
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }

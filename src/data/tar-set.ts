@@ -2,12 +2,13 @@
 // label or the name of a class, .json may (label, cls or class). Without either the folders in the archive are the classes. Differs:
 // shards are indexed once and then read in any order, so that batches and resuming are those of a folder.
 
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { withFile } from '../io/file-reader.ts';
 import { tarEntries } from '../io/tar.ts';
 import { writeFileAtomic } from '../util/atomic-write.ts';
 import { cachedPath } from '../util/cache-folder.ts';
+import { makeFolder } from '../util/storage.ts';
 import { readRange } from './byte-ranges.ts';
 import { classLabels, classNames, folderMarks, type Mark } from './class-labels.ts';
 import { imageExtensions, isHidden } from './image-folder.ts';
@@ -50,7 +51,7 @@ function cachedIndex(file: string): ShardIndex {
   } catch {
     const index = indexShard(file);
     try {
-      mkdirSync(dirname(path), { recursive: true });
+      makeFolder(dirname(path));
       writeFileAtomic(path, JSON.stringify(index));
     } catch {
       // a cache that cannot be written costs the next start some time, no more

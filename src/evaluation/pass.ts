@@ -2,13 +2,13 @@
 // interrupted or killed goes on where it stopped; its outcome is the same to the bit however it was cut up. Every process computes with one
 // thread: convolutions round differently for other numbers of threads, and blocks are independent, so that processes use the cores better.
 
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { getThreads, setThreads, versions } from '../tensor/index.ts';
 import { removeTemporaries } from '../util/atomic-write.ts';
 import { sha256 } from '../util/digest.ts';
 import { takeLock } from '../util/lock.ts';
+import { makeFolder } from '../util/storage.ts';
 import { BLOCK, type BlockWork, blockCount, blockInfo, readBlock, writeBlock } from './block.ts';
 import { fileChecksum } from './checksum.ts';
 import type { Extractor } from './extractor.ts';
@@ -54,7 +54,7 @@ export async function runPass(job: Job, options: PassOptions): Promise<PassResul
     next: 'keep its unfinished work apart by --partial',
   });
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     removeTemporaries(folder);
     const all = Array.from({ length: blockCount(set) }, (_, block) => block);
     const missing = all.filter((block) => blockInfo(folder, block) === undefined);

@@ -1,13 +1,14 @@
 // What `rae convert` writes: one part in one file, or a whole model as a folder of ours, of the reference, or of diffusers. Files and
 // folders appear whole or not at all.
 
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { saveSafetensors } from '../io/safetensors.ts';
 import type { TensorBytes } from '../io/storage-dtype.ts';
 import { saveTorch } from '../io/torch-pickle/index.ts';
 import { type Dtype, isFloating, type Tensor, tidy } from '../tensor/index.ts';
 import { syncFolder } from '../util/atomic-write.ts';
+import { makeFolder } from '../util/storage.ts';
 import type { Part, Tensors } from './convert-source.ts';
 
 export interface WriteOptions {
@@ -54,7 +55,7 @@ export function writeFolder(out: string, fill: (folder: string) => void): void {
   const hidden = (why: string) => join(dirname(target), `.${basename(target)}.${why}.${process.pid}.tmp`);
   const temporary = hidden('new');
   try {
-    mkdirSync(temporary, { recursive: true });
+    makeFolder(temporary);
     fill(temporary);
     if (existsSync(target)) {
       const replaced = hidden('replaced');

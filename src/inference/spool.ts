@@ -1,21 +1,12 @@
 // Bytes on their way to a file whose header needs to know how many there are: written to a temporary file as they come, read back when
 // the real one is written. So pictures and latents never have to fit into memory, and nothing half-written bears the real name.
 
-import {
-  closeSync,
-  fstatSync,
-  fsyncSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { expected } from '../util/check.ts';
 import { DataError } from '../util/errors.ts';
 import { failpoint } from '../util/failpoint.ts';
+import { makeFolder, writing } from '../util/storage.ts';
 
 const CHUNK = 16 << 20;
 
@@ -31,10 +22,10 @@ export class Spool {
    * its first `goOn` bytes are kept, what lies behind them is cut off. DataError where it holds fewer.
    */
   constructor(target: string, { goOn }: { goOn?: number } = {}) {
-    mkdirSync(dirname(target), { recursive: true });
+    makeFolder(dirname(target));
     this.#keep = goOn !== undefined;
     this.#path = this.#keep ? target : join(dirname(target), `.${basename(target)}.spool.${process.pid}.tmp`);
-    this.#fd = openSync(this.#path, this.#keep ? 'a+' : 'w+');
+    this.#fd = writing(target, () => openSync(this.#path, this.#keep ? 'a+' : 'w+'));
     if (goOn === undefined) return;
     const { size } = fstatSync(this.#fd);
     if (size < goOn) {
@@ -55,13 +46,15 @@ export class Spool {
       at += writeSync(this.#fd, bytes, 0, Math.floor(bytes.length / 2));
       failpoint('spool-mid-write');
     }
-    while (at < bytes.length) at += writeSync(this.#fd, bytes, at, bytes.length - at);
+    writing(this.#path, () => {
+      while (at < bytes.length) at += writeSync(this.#fd, bytes, at, bytes.length - at);
+    });
     this.#length += bytes.length;
   }
 
   /** Waits until everything appended is on the disk. */
   sync(): void {
-    fsyncSync(this.#fd);
+    writing(this.#path, () => fsyncSync(this.#fd));
   }
 
   /** Everything appended so far, in order, in pieces of `size` bytes (the last may be shorter). */

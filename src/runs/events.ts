@@ -1,9 +1,10 @@
 // TensorBoard event files: scalars and PNG pictures. Source: tensorflow/core/util/event.proto and summary.proto (only the
 // fields used here), TFRecord framing: length, masked CRC-32C of it, data, masked CRC-32C of that.
 
-import { appendFileSync, mkdirSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { makeFolder, writing } from '../util/storage.ts';
 
 export interface EventWriter {
   readonly path: string;
@@ -14,12 +15,12 @@ export interface EventWriter {
 
 /** A new file in `folder`. `step`: where a run starts or resumes; TensorBoard forgets what older files say from there on. */
 export function openEvents(folder: string, { step = 0 }: { step?: number } = {}): EventWriter {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const seconds = String(Math.floor(Date.now() / 1000)).padStart(10, '0');
   const path = join(folder, `events.out.tfevents.${seconds}.${hostname()}.${process.pid}.${step}`);
   const write = (payload: Buffer, at?: number) => {
     const parts = [double(1, Date.now() / 1000), ...(at === undefined ? [] : [varint(2, at)]), payload];
-    appendFileSync(path, frame(Buffer.concat(parts)));
+    writing(path, () => appendFileSync(path, frame(Buffer.concat(parts))));
   };
   const summary = (value: Buffer, at: number) => write(bytes(5, bytes(1, value)), at);
   write(bytes(3, Buffer.from('brain.Event:2')));

@@ -4,6 +4,7 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { writeFileAtomic } from '../util/atomic-write.ts';
 import { DataError } from '../util/errors.ts';
+import { writing } from '../util/storage.ts';
 
 /** `step` and any further figures; numbers that are not finite are stored as null. */
 export interface MetricsRecord {
@@ -13,7 +14,7 @@ export interface MetricsRecord {
 
 /** Append one line. */
 export function appendMetrics(path: string, record: MetricsRecord): void {
-  appendFileSync(path, `${JSON.stringify(record)}\n`);
+  writing(path, () => appendFileSync(path, `${JSON.stringify(record)}\n`));
 }
 
 /** All complete lines; [] for a missing file. DataError names a broken line that is not the last. */

@@ -3,11 +3,12 @@
 // A checkpoint is written under a temporary name, flushed, renamed, and then named in `latest`; deletion goes through a
 // rename too. So a folder called step-* is always complete, and names beginning with a dot are leftovers.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { removeTemporaries, syncFolder, writeFileAtomic } from '../util/atomic-write.ts';
 import { DataError } from '../util/errors.ts';
 import { failpoint, withFailpointAlias } from '../util/failpoint.ts';
+import { makeFolder, writing } from '../util/storage.ts';
 
 export interface RunPaths {
   root: string;
@@ -43,7 +44,7 @@ export function runPaths(root: string): RunPaths {
 /** Make the folders of a run and remove what a killed process left unfinished. Call it with the lock held. */
 export function prepareRun(root: string): RunPaths {
   const paths = runPaths(root);
-  for (const folder of [root, paths.events, paths.samples, paths.checkpoints]) mkdirSync(folder, { recursive: true });
+  for (const folder of [root, paths.events, paths.samples, paths.checkpoints]) makeFolder(folder);
   restoreReplaced(paths.checkpoints);
   for (const folder of [root, paths.samples, paths.checkpoints]) removeTemporaries(folder);
   return paths;
@@ -89,12 +90,12 @@ export async function commitCheckpoint(
   const name = `step-${String(step).padStart(7, '0')}`;
   const target = join(checkpoints, name);
   const temporary = hidden(target, 'new');
-  mkdirSync(checkpoints, { recursive: true });
+  makeFolder(checkpoints);
   rmSync(temporary, { recursive: true, force: true });
-  mkdirSync(temporary);
+  makeFolder(temporary);
   try {
     await withFailpointAlias('atomic-write:middle', 'checkpoint-mid-write', () => write(temporary));
-    flushTree(temporary);
+    writing(target, () => flushTree(temporary));
     failpoint('checkpoint-before-rename');
     swapIn(temporary, target);
   } catch (error) {
@@ -119,10 +120,10 @@ export function commitBest(root: string, write: (folder: string) => void): void 
   const target = join(checkpoints, 'best');
   const temporary = hidden(target, 'new');
   rmSync(temporary, { recursive: true, force: true });
-  mkdirSync(temporary, { recursive: true });
+  makeFolder(temporary);
   try {
     write(temporary);
-    flushTree(temporary);
+    writing(target, () => flushTree(temporary));
     swapIn(temporary, target);
   } catch (error) {
     rmSync(temporary, { recursive: true, force: true });

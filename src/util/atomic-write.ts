@@ -1,15 +1,23 @@
 // Files that are either whole or as before, also after kill -9 and power loss: written under a temporary name beside the
 // target, flushed, renamed into place, and the folder flushed too (otherwise a power cut can lose the name).
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { failpoint } from './failpoint.ts';
+import { makeFolder, writing } from './storage.ts';
 
 const CHUNK = 1 << 30; // writeSync takes at most 2^31 - 1 bytes at once
 
-/** Replaces `path` as a whole with text, bytes, or pieces made one at a time; makes its folder. On failure the old file stays. */
+/**
+ * Replaces `path` as a whole with text, bytes, or pieces made one at a time; makes its folder. On failure the old file stays; StorageError
+ * where that is the disk's.
+ */
 export function writeFileAtomic(path: string, data: string | Uint8Array | Iterable<string | Uint8Array>): void {
   const pieces = typeof data === 'string' || data instanceof Uint8Array ? [data] : data;
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
+  writing(path, () => replaceFile(path, pieces));
+}
+
+function replaceFile(path: string, pieces: Iterable<string | Uint8Array>): void {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
   try {
     const fd = openSync(temporary, 'w');

@@ -54,6 +54,16 @@ export class DataError extends RaeError {
   }
 }
 
+/** A place that cannot be written: full, read-only, not allowed, or no folder. `reason` is that in a few words. */
+export class StorageError extends RaeError {
+  readonly reason: string;
+
+  constructor(message: string, { reason, ...options }: ErrorOptions & { reason: string }) {
+    super('ERR_STORAGE', message, options);
+    this.reason = reason;
+  }
+}
+
 /** The hub of published weights, its cache, or the way there: what was asked for cannot be had, and why. */
 export class HubError extends RaeError {
   constructor(message: string, options?: ErrorOptions) {

@@ -2,10 +2,11 @@
 // power cut, id reused by another program) is recognised as stale and replaced.
 
 import { execFileSync } from 'node:child_process';
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { ConfigError } from './errors.ts';
+import { makeFolder, writing } from './storage.ts';
 
 interface Owner {
   host: string;
@@ -41,8 +42,8 @@ export function takeLock(
 
 /** A complete lock file appears at once or not at all, and never over another. */
 function place(temporary: string, path: string, content: string): boolean {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(temporary, content);
+  makeFolder(dirname(path));
+  writing(path, () => writeFileSync(temporary, content));
   try {
     linkSync(temporary, path);
     return true;
@@ -50,7 +51,7 @@ function place(temporary: string, path: string, content: string): boolean {
     const code = (error as NodeJS.ErrnoException).code ?? '';
     if (code === 'EEXIST') return false;
     if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(code)) throw error;
-    return placeWithoutLinks(path, content); // exFAT, some network disks
+    return writing(path, () => placeWithoutLinks(path, content)); // exFAT, some network disks
   } finally {
     rmSync(temporary, { force: true });
   }

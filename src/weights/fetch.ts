@@ -3,13 +3,14 @@
 // writes no refs, and may send the token to another host (hub-request.ts). Listing a repository is the library's.
 
 import { createHash } from 'node:crypto';
-import { createReadStream, mkdirSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
+import { createReadStream, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HubError } from '../util/errors.ts';
 import { bytes } from '../util/format.ts';
 import { takeLock } from '../util/lock.ts';
+import { makeFolder } from '../util/storage.ts';
 import { type HubSettings, linkBlob, repoFolder } from './hub-cache.ts';
 import { formatHubName, type HubName, isInside } from './hub-name.ts';
 import { hubFetch, request } from './hub-request.ts';
@@ -106,7 +107,7 @@ export async function fetchFile(settings: HubSettings, file: RemoteFile, options
   const blob = join(folder, 'blobs', file.etag);
   let received = 0;
   if (options.force || !isFetched(settings, file)) {
-    mkdirSync(dirname(blob), { recursive: true });
+    makeFolder(dirname(blob));
     const lock = join(settings.cache, '.locks', basename(folder), `${file.etag}.rae-ts`);
     const release = takeLock(lock, { what: 'the download', next: 'come back later' });
     try {

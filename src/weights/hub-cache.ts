@@ -4,9 +4,10 @@
 //   refs/REVISION             the commit that a branch or a tag stood at when it was last asked for
 // and its settings from huggingface_hub's environment variables.
 
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
+import { makeFolder } from '../util/storage.ts';
 import type { HubName } from './hub-name.ts';
 
 export interface HubSettings {
@@ -72,7 +73,7 @@ export function linkBlob(
   { etag, commit, path, revision }: { etag: string; commit: string; path: string; revision: string },
 ): string {
   const link = join(folder, 'snapshots', commit, path);
-  mkdirSync(dirname(link), { recursive: true });
+  makeFolder(dirname(link));
   const temporary = `${link}.${process.pid}.tmp`;
   rmSync(temporary, { force: true });
   symlinkSync(relative(dirname(link), join(folder, 'blobs', etag)), temporary);
@@ -84,7 +85,7 @@ export function linkBlob(
 /** Torn by a power cut it names no commit, and the file is asked for again. */
 function setRef(path: string, commit: string): void {
   if (existsSync(path) && readFileSync(path, 'utf8') === commit) return;
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   writeFileSync(`${path}.${process.pid}.tmp`, commit);
   renameSync(`${path}.${process.pid}.tmp`, path);
 }
