@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -61,3 +62,25 @@ it('a worker thread is refused', async () => {
   const message = await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
   expect(message).toMatch(/expected the process's main thread, received a worker thread/);
 });
+
+it.skipIf(process.platform !== 'linux')(
+  'threads spin briefly unless the user says otherwise, and our default ends with the load',
+  () => {
+    const load = new URL('./load.ts', import.meta.url).href;
+    const program = `const { native } = await import(${JSON.stringify(load)}); native(); console.log(process.env.GOMP_SPINCOUNT ?? 'unset');`;
+    const spins = (env: NodeJS.ProcessEnv) => {
+      const { GOMP_SPINCOUNT: _, OMP_WAIT_POLICY: __, ...rest } = process.env;
+      const { stdout, stderr } = spawnSync(
+        process.execPath,
+        ['--import', 'tsx', '--input-type=module', '--eval', program],
+        {
+          encoding: 'utf8',
+          env: { ...rest, OMP_DISPLAY_ENV: 'verbose', ...env },
+        },
+      );
+      return [/GOMP_SPINCOUNT = '(\d+)'/.exec(stderr)?.[1], stdout.trim()];
+    };
+    expect(spins({})).toEqual(['30000', 'unset']);
+    expect(spins({ OMP_WAIT_POLICY: 'passive' })).toEqual(['0', 'unset']);
+  },
+);

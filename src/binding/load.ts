@@ -62,7 +62,7 @@ export function loadAddon(record: EngineRecord): NativeAddon {
   }
   const module = { exports: {} };
   try {
-    process.dlopen(module, record.addon);
+    withShortSpins(() => process.dlopen(module, record.addon));
   } catch (cause) {
     const reason = (cause instanceof Error ? cause.message : String(cause)).split('\n')[0];
     const where = `built against torch ${record.torchVersion} in ${record.libtorch}`;
@@ -71,4 +71,20 @@ export function loadAddon(record: EngineRecord): NativeAddon {
     });
   }
   return module.exports as NativeAddon;
+}
+
+// How often a thread of libgomp looks for its next piece of work before it sleeps. libgomp's own 300,000 (14 ms) let two threads take
+// turns with any other busy process, for every small operator: steps take a hundred times as long. docs/log.md has the measurement.
+const SPINS = '30000';
+
+/** Runs `load` with our default where the user has set none: libgomp reads it once, and children of this process keep their own. */
+function withShortSpins(load: () => void): void {
+  const { env } = process;
+  const ours = env.GOMP_SPINCOUNT === undefined && env.OMP_WAIT_POLICY === undefined;
+  if (ours) env.GOMP_SPINCOUNT = SPINS;
+  try {
+    load();
+  } finally {
+    if (ours) delete env.GOMP_SPINCOUNT;
+  }
 }
