@@ -43,7 +43,7 @@ const LINE = 16; // pixels a line of the legend
 /** The chart as an SVG document. */
 export function chart(options: ChartOptions): string {
   const { width = 640, height = 400 } = options;
-  return svg(width, height, body({ ...options, width, height }));
+  return svg(width, height, options.title, body({ ...options, width, height }));
 }
 
 /** Several charts in one document, `columns` in a row. All are as large as the first. */
@@ -54,7 +54,7 @@ export function charts(all: readonly ChartOptions[], { columns = 2 }: { columns?
     const [x, y] = [(i % across) * width, Math.floor(i / across) * height];
     return tag('g', { transform: `translate(${x} ${y})` }, body({ ...options, width, height }));
   });
-  return svg(across * width, Math.ceil(all.length / across) * height, parts.join('\n'));
+  return svg(across * width, Math.ceil(all.length / across) * height, all.map(({ title }) => title).join(', '), parts.join('\n'));
 }
 
 type Sized = ChartOptions & { width: number; height: number };

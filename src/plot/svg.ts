@@ -10,8 +10,8 @@ export function tag(name: string, attributes: Attributes, content?: string): str
   return content === undefined ? `<${name}${written}/>` : `<${name}${written}>${content}</${name}>`;
 }
 
-/** A document on white, with the fonts that all texts in it share. */
-export function svg(width: number, height: number, content: string): string {
+/** A document on white, with the fonts that all texts in it share; `title` is what a screen reader says. */
+export function svg(width: number, height: number, title: string, content: string): string {
   const root = {
     xmlns: 'http://www.w3.org/2000/svg',
     width,
@@ -21,7 +21,7 @@ export function svg(width: number, height: number, content: string): string {
     'font-size': 12,
     fill: '#222',
   };
-  return `${tag('svg', root, `\n${tag('rect', { width, height, fill: '#fff' })}\n${content}\n`)}\n`;
+  return `${tag('svg', root, `\n${tag('title', {}, escapeXml(title))}\n${tag('rect', { width, height, fill: '#fff' })}\n${content}\n`)}\n`;
 }
 
 export function escapeXml(text: string): string {

@@ -12,6 +12,7 @@ const stage1 = {
     encoder_config_path: 'deit_tiny_patch16_224.safetensors',
     encoder_input_size: 80,
     decoder_patch_size: 16,
+    noise_tau: 0,
     decoder_config: {
       decoder_hidden_size: 192,
       decoder_num_hidden_layers: 6,

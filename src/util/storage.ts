@@ -1,6 +1,6 @@
 // Folders and files that cannot be made or written: why, in one sentence, whoever meets it.
 
-import { existsSync, mkdirSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { StorageError } from './errors.ts';
 
@@ -62,10 +62,4 @@ function makeOne(folder: string): void {
   } catch (error) {
     if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw error;
   }
-}
-
-/** Bytes that can still be written to the disk of an existing folder; undefined where the disk does not say. */
-export function freeBytes(folder: string): number | undefined {
-  const { bavail, bsize, blocks } = statfsSync(folder);
-  return blocks > 0 ? bavail * bsize : undefined;
 }
