@@ -54,7 +54,12 @@ export function charts(all: readonly ChartOptions[], { columns = 2 }: { columns?
     const [x, y] = [(i % across) * width, Math.floor(i / across) * height];
     return tag('g', { transform: `translate(${x} ${y})` }, body({ ...options, width, height }));
   });
-  return svg(across * width, Math.ceil(all.length / across) * height, all.map(({ title }) => title).join(', '), parts.join('\n'));
+  return svg(
+    across * width,
+    Math.ceil(all.length / across) * height,
+    all.map(({ title }) => title).join(', '),
+    parts.join('\n'),
+  );
 }
 
 type Sized = ChartOptions & { width: number; height: number };
