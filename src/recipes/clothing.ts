@@ -6,11 +6,12 @@
 
 import type { RunConfigInput } from '../config/index.ts';
 
-const stage1 = {
+/** DeiT-Tiny, which sees pictures of `side` pixels, and a decoder of 3 M parameters. */
+export const overDeitTiny = (side: number, noise_tau: number) => ({
   params: {
     encoder_cls: 'ViTwNorm' as const,
     encoder_config_path: 'deit_tiny_patch16_224.safetensors',
-    encoder_input_size: 112,
+    encoder_input_size: side,
     decoder_patch_size: 16,
     decoder_config: {
       decoder_hidden_size: 192,
@@ -18,17 +19,30 @@ const stage1 = {
       decoder_num_attention_heads: 3,
       decoder_intermediate_size: 768,
     },
-    noise_tau: 0.4,
+    noise_tau,
   },
-};
+});
 
-const data = { image_size: 112, crop: 'center' as const, flip: false };
+/** DiT^DH 192/256, 5.5 M parameters, on a grid of `input_size` squared tokens. */
+export const smallDiTDH = (input_size: number) => ({
+  target: 'stage2.models.DDT.DiTwDDTHead' as const,
+  params: {
+    input_size,
+    in_channels: 192,
+    hidden_size: [192, 256] as [number, number],
+    depth: [4, 2] as [number, number],
+    num_heads: [3, 4] as [number, number],
+    class_dropout_prob: 0.1,
+  },
+});
+
+export const centred = (image_size: number) => ({ image_size, crop: 'center' as const, flip: false });
 
 /** L1 + LPIPS, tau 0.4, rate constant for 400 steps and then decaying: 3 M parameters. */
 export function clothingRae(): RunConfigInput {
   return {
-    stage_1: stage1,
-    data,
+    stage_1: overDeitTiny(112, 0.4),
+    data: centred(112),
     losses: { lpips: 1 },
     training: {
       steps: 3000,
@@ -56,20 +70,10 @@ export function clothingRae(): RunConfigInput {
 /** DiT^DH 192/256, 5.5 M parameters, uniform time, shift sqrt(49 * 192 / 4096). */
 export function clothingDit(): RunConfigInput {
   return {
-    stage_1: { params: { ...stage1.params, noise_tau: 0 } },
-    stage_2: {
-      target: 'stage2.models.DDT.DiTwDDTHead',
-      params: {
-        input_size: 7,
-        in_channels: 192,
-        hidden_size: [192, 256],
-        depth: [4, 2],
-        num_heads: [3, 4],
-        class_dropout_prob: 0.1,
-      },
-    },
+    stage_1: overDeitTiny(112, 0),
+    stage_2: smallDiTDH(7),
     misc: { num_classes: 10 },
-    data: { ...data, flip: true },
+    data: { ...centred(112), flip: true },
     sampler: { mode: 'ODE', params: { sampling_method: 'euler', num_steps: 50 } },
     guidance: { method: 'cfg', scale: 2 },
     training: {

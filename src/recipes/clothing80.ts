@@ -5,24 +5,9 @@
 //   rae train dit --recipe clothing80-dit --rae RAE --latents latents --out DIT
 
 import type { RunConfigInput } from '../config/index.ts';
+import { centred, overDeitTiny, smallDiTDH } from './clothing.ts';
 
-const stage1 = {
-  params: {
-    encoder_cls: 'ViTwNorm' as const,
-    encoder_config_path: 'deit_tiny_patch16_224.safetensors',
-    encoder_input_size: 80,
-    decoder_patch_size: 16,
-    noise_tau: 0,
-    decoder_config: {
-      decoder_hidden_size: 192,
-      decoder_num_hidden_layers: 6,
-      decoder_num_attention_heads: 3,
-      decoder_intermediate_size: 768,
-    },
-  },
-};
-
-const data = { image_size: 80, crop: 'center' as const, flip: false };
+const SIDE = 80;
 
 /**
  * All three phases: 3,000 steps of L1 + LPIPS, 500 in which the discriminator learns as well, 2,500 against it. Its trunk is the run's own
@@ -30,8 +15,8 @@ const data = { image_size: 80, crop: 'center' as const, flip: false };
  */
 export function clothing80Rae(): RunConfigInput {
   return {
-    stage_1: stage1,
-    data,
+    stage_1: overDeitTiny(SIDE, 0),
+    data: centred(SIDE),
     losses: { lpips: 1 },
     gan: {
       disc: {
@@ -68,20 +53,10 @@ export function clothing80Rae(): RunConfigInput {
 /** DiT^DH 192/256 (5.5 M parameters), the shift that the dimension 25 * 192 gives: 1.08. */
 export function clothing80Dit(): RunConfigInput {
   return {
-    stage_1: stage1,
-    stage_2: {
-      target: 'stage2.models.DDT.DiTwDDTHead',
-      params: {
-        input_size: 5,
-        in_channels: 192,
-        hidden_size: [192, 256],
-        depth: [4, 2],
-        num_heads: [3, 4],
-        class_dropout_prob: 0.1,
-      },
-    },
+    stage_1: overDeitTiny(SIDE, 0),
+    stage_2: smallDiTDH(5),
     misc: { num_classes: 10 },
-    data: { ...data, flip: true },
+    data: { ...centred(SIDE), flip: true },
     sampler: { mode: 'ODE', params: { sampling_method: 'euler', num_steps: 50 } },
     guidance: { method: 'cfg', scale: 2 },
     training: {
