@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it, vi } from 'vitest';
+import { captureOutput, err, forgetOutput } from '../../test/capture.ts';
 import { readEngineRecord } from '../binding/load.ts';
 import { main } from './main.ts';
 import { scriptsModule } from './scripts.ts';
@@ -14,16 +15,13 @@ afterAll(() => {
   rmSync(cache, { recursive: true });
 });
 
+captureOutput();
+
 /** Runs `rae engine install ARGUMENTS`; returns the exit code and what it said. */
 async function install(...args: string[]): Promise<[number, string]> {
-  let said = '';
-  const spy = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    said += text;
-    return true;
-  });
+  forgetOutput();
   const code = await main(['engine', 'install', ...args]);
-  spy.mockRestore();
-  return [code, said];
+  return [code, err];
 }
 
 it('a wheel or folder that is not there is refused in one sentence with the next step', async () => {

@@ -5,7 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { main } from '../../src/cli/main.ts';
 import { loadConfig } from '../../src/config/index.ts';
 import { loadRae } from '../../src/inference/build.ts';
@@ -16,6 +16,7 @@ import type { Rae } from '../../src/models/rae.ts';
 import { createStage2, type Stage2Model } from '../../src/models/stage2.ts';
 import { full, manualSeed, noGrad, randn, type Tensor, tensor } from '../../src/tensor/index.ts';
 import { loadEncoder } from '../../src/weights/index.ts';
+import { captureOutput, err } from '../capture.ts';
 import { root } from './harness.ts';
 
 const formats = join(root, 'formats');
@@ -24,16 +25,7 @@ const tiny = join(formats, 'configs', 'tiny.yaml'); // its paths begin at format
 const folder = mkdtempSync(join(tmpdir(), 'rae-config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-let err = '';
-beforeEach(() => {
-  err = '';
-  vi.spyOn(process.stdout, 'write').mockImplementation(() => true);
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    err += text;
-    return true;
-  });
-});
-afterEach(() => vi.restoreAllMocks());
+captureOutput();
 
 /** tiny.yaml with changes, in a folder of its own: paths as they were. */
 function variant(name: string, ...changes: [RegExp | string, string][]): string {
