@@ -14,8 +14,8 @@ import { loadModel } from '../src/inference/load-model.ts';
 import { frechetDistanceOfFeatures } from '../src/metrics/frechet.ts';
 import { precisionRecall } from '../src/metrics/precision-recall.ts';
 import type { Rae } from '../src/models/rae.ts';
-import { cat, dispose, setThreads, type Tensor, tidy } from '../src/tensor/index.ts';
-import { fitProbe, type LabelledLatents, probeAccuracy } from '../src/train/judge.ts';
+import { cat, dispose, setThreads, tidy } from '../src/tensor/index.ts';
+import { fitProbe, type LabelledLatents, pooledLatents, probeAccuracy } from '../src/train/judge.ts';
 import { figure, percent, table } from '../src/util/format.ts';
 
 const { positionals: runs, values } = parseArgs({
@@ -54,12 +54,10 @@ function read(rae: Rae, folders: string): LabelledLatents {
   };
 }
 
-const pooled = (latents: Tensor) => latents.flatten(2, -1).mean([2]); // [N, C]
-
 const rows: Record<string, string | number>[] = [];
 function judge(what: Record<string, string | number>, made: LabelledLatents, real: LabelledLatents): void {
   const figures = tidy(() => {
-    const [reference, features] = [pooled(real.latents), pooled(made.latents)];
+    const [reference, features] = [pooledLatents(real.latents), pooledLatents(made.latents)];
     const { precision, recall } = precisionRecall(reference, features);
     return { frechet: frechetDistanceOfFeatures(features, reference), precision, recall };
   });
@@ -111,14 +109,11 @@ for (const run of runs) {
   }
 }
 
-const cell = (key: string, value: string | number | undefined) =>
-  value === undefined
-    ? ''
-    : typeof value === 'string'
-      ? value
-      : /probe|precision|recall/.test(key)
-        ? percent(value)
-        : figure(value);
+const shares = ['probe', 'precision', 'recall'];
+function cell(key: string, value: string | number = ''): string {
+  if (typeof value === 'string') return value;
+  return shares.includes(key) ? percent(value) : figure(value);
+}
 const columns = [
   'run',
   'step',

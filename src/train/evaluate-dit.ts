@@ -9,6 +9,7 @@ import type { Stage2Model } from '../models/stage2.ts';
 import { cat, keep, noGrad, type Tensor, tidy } from '../tensor/index.ts';
 import { type HeldOutLoss, heldOutLoss } from './evaluate.ts';
 import { stopWhenInterrupted } from './interruption.ts';
+import { pooledLatents } from './judge.ts';
 import { type LatentSet, latentsInOrder } from './latents.ts';
 
 /** Latents that a network is given at once: fixed, since kernels round differently for other sizes. */
@@ -69,7 +70,7 @@ function pooledSamples(
         batch: BATCH,
         onStep: stopWhenInterrupted,
       });
-      return pooled(latents);
+      return pooledLatents(latents);
     }),
   );
 }
@@ -79,13 +80,9 @@ async function pooledSet(set: LatentSet): Promise<Tensor> {
   const parts: Tensor[] = [];
   for await (const { latents } of latentsInOrder(set, BATCH)) {
     stopWhenInterrupted();
-    parts.push(noGrad(() => tidy(() => keep(pooled(latents())))));
+    parts.push(noGrad(() => tidy(() => keep(pooledLatents(latents())))));
   }
   const all = tidy(() => keep(cat(parts, 0)));
   for (const part of parts) part.dispose();
   return all;
-}
-
-function pooled(latents: Tensor): Tensor {
-  return latents.flatten(2, -1).mean([2]);
 }

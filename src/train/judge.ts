@@ -39,9 +39,14 @@ export function probeAccuracy(probe: LinearClassifier, { latents, labels }: Labe
   return tidy(() => probe.accuracy(latents.flatten(1, -1), labels));
 }
 
+/** Latents [N, C, h, w], averaged over positions: [N, C]. */
+export function pooledLatents(latents: Tensor): Tensor {
+  return latents.flatten(2, -1).mean([2]);
+}
+
 /** Frechet distance of two sets of latents, each mean-pooled over positions to [N, C]. */
 export function latentFrechet(a: Tensor, b: Tensor): number {
-  return tidy(() => frechetDistanceOfFeatures(a.flatten(2, -1).mean([2]), b.flatten(2, -1).mean([2])));
+  return tidy(() => frechetDistanceOfFeatures(pooledLatents(a), pooledLatents(b)));
 }
 
 /** Mean distance between pictures [N, 3, H, W] of the same class, averaged over classes: how varied they are. */
