@@ -22,7 +22,7 @@ std::atomic<bool> g_mapped_file_was_cut{false};
 struct MappedPages {
   std::atomic<uintptr_t> begin{0};
   std::atomic<uintptr_t> end{0};
-  std::atomic<bool> cut{false};
+  std::atomic<uintptr_t> cut{0};  // the first page that was missing since the last check; 0 for none
   std::string path;  // written under the mutex; the handler does not look at it
 };
 
@@ -61,7 +61,9 @@ void on_missing_page(int number, siginfo_t* info, void* context) {
       const uintptr_t from = address / g_page * g_page;  // what follows a missing page is missing too
       ours = mmap(reinterpret_cast<void*>(from), end - from, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
       if (ours) {
-        place.cut.store(true, std::memory_order_relaxed);
+        uintptr_t first = place.cut.load(std::memory_order_relaxed);
+        while ((first == 0 || from < first) && !place.cut.compare_exchange_weak(first, from, std::memory_order_relaxed)) {
+        }
         g_mapped_file_was_cut.store(true, std::memory_order_relaxed);
       }
       return true;
@@ -136,7 +138,7 @@ std::shared_ptr<MappedFile> MappedFile::open(const std::string& path, int fd, si
   place.path = path;  // before the mapping: it may throw
   void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, file.fd, static_cast<off_t>(start));
   if (base == MAP_FAILED) throw DataError("cannot map '" + path + "': " + std::strerror(errno));
-  place.cut.store(false, std::memory_order_relaxed);
+  place.cut.store(0, std::memory_order_relaxed);
   place.end.store(reinterpret_cast<uintptr_t>(base) + bytes, std::memory_order_release);
   place.begin.store(reinterpret_cast<uintptr_t>(base), std::memory_order_release);
   mapped->pages_ = &place;
@@ -156,12 +158,13 @@ void throw_mapped_file_was_cut() {
   g_mapped_file_was_cut.store(false, std::memory_order_relaxed);
   std::string path;
   for_each([&](MappedPages& place) {
-    const uintptr_t begin = place.begin.load();
-    if (begin == 0 || !place.cut.exchange(false)) return false;
+    if (place.begin.load() == 0) return false;
+    const uintptr_t from = place.cut.exchange(0);
+    if (from == 0) return false;
     if (path.empty()) path = place.path;
-    // The zeros go again, so that the next one to touch this mapping learns of it as well.
+    // The zeros go again, so that the next one to touch these pages learns of it as well. Those before them are the file's.
     if (empty_file() >= 0)
-      mmap(reinterpret_cast<void*>(begin), place.end.load() - begin, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, empty_file(), 0);
+      mmap(reinterpret_cast<void*>(from), place.end.load() - from, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, empty_file(), 0);
     return false;
   });
   throw DataError("expected '" + path + "' to keep its length while tensors are mapped from it, received a file that was cut. " +

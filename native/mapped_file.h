@@ -38,7 +38,7 @@ extern std::atomic<bool> g_mapped_file_was_cut;
 
 /**
  * DataError when a page was missing since the last check: what was computed from it is worthless. Called after every piece of
- * work on tensors, on the thread that ordered it. Whoever touches that mapping again meets the error again.
+ * work on tensors, on the thread that ordered it. Whoever touches missing pages again meets the error again.
  */
 inline void check_mapped_files() {
   if (__builtin_expect(g_mapped_file_was_cut.load(std::memory_order_relaxed), 0)) throw_mapped_file_was_cut();

@@ -10,7 +10,9 @@
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <cstring>
 #include <mutex>
 
@@ -148,30 +150,70 @@ napi_value read(napi_env env, napi_callback_info info) {
   RAE_CATCH("toArray")
 }
 
-/** mapFile(path, offset, dtype, shape, fd | undefined): private (copy-on-write) pages of the file as storage. */
+/** Where a tensor lies in a mapped file. */
+struct Place {
+  size_t offset;
+  size_t length;
+  at::ScalarType dtype;
+  std::vector<int64_t> shape;
+};
+
+Place place_arg(napi_env env, napi_value v) {
+  napi_value offset, dtype, shape;
+  check(napi_get_element(env, v, 0, &offset), "offset");
+  check(napi_get_element(env, v, 1, &dtype), "dtype");
+  check(napi_get_element(env, v, 2, &shape), "shape");
+  const int64_t at = to_int(env, offset, "offset");
+  if (at < 0) refuse(env, offset, "offset", "0 or more");
+  Place place{static_cast<size_t>(at), 0, dtype_arg(env, dtype), to_ints(env, shape, "shape")};
+  place.length = bytes_needed(place.shape, place.dtype);
+  return place;
+}
+
+at::Tensor view_of(const std::shared_ptr<MappedFile>& mapped, size_t start, const Place& place) {
+  const auto options = at::TensorOptions().dtype(place.dtype);
+  if (place.length == 0) return at::empty(place.shape, options);
+  uint8_t* data = mapped->data() + (place.offset - start);
+  if (reinterpret_cast<uintptr_t>(data) % c10::elementSize(place.dtype) == 0) return at::from_blob(data, place.shape, [mapped](void*) {}, options);
+  at::Tensor copy = at::empty(place.shape, options);  // a file that does not align its tensors
+  std::memcpy(copy.data_ptr(), data, place.length);
+  return copy;
+}
+
+/** mapFile(path, fd | undefined, [[offset, dtype, shape], ...]): tensors over one mapping of private (copy-on-write) pages of the file. */
 napi_value map_file(napi_env env, napi_callback_info info) {
   RAE_TRY
-  Args<5> args(env, info);
+  Args<3> args(env, info);
   const auto path = to_string(env, args[0], "path");
   if (path.find('\0') != std::string::npos) throw ArgumentError("expected a path without a NUL, received '" + std::string(path.c_str()) + "\\0...'");
-  const int64_t offset = to_int(env, args[1], "offset");
-  if (offset < 0) refuse(env, args[1], "offset", "0 or more");
-  const auto dtype = dtype_arg(env, args[2]);
-  const auto shape = to_ints(env, args[3], "shape");
-  const int64_t fd = is_nullish(env, args[4]) ? -1 : to_int(env, args[4], "fd");
-  if (!is_nullish(env, args[4]) && (fd < 0 || fd != static_cast<int>(fd))) refuse(env, args[4], "fd", "the descriptor of an open file");
-  const size_t need = bytes_needed(shape, dtype);
-  const auto options = at::TensorOptions().dtype(dtype);
-  const auto mapped = MappedFile::open(path, static_cast<int>(fd), static_cast<size_t>(offset), need);
-  uint8_t* data = mapped->data();
-  if (need == 0) return js_int(env, put(at::empty(shape, options)));
-  if (reinterpret_cast<uintptr_t>(data) % c10::elementSize(dtype) != 0) {  // a file that does not align its tensors: copy
-    at::Tensor copy = at::empty(shape, options);
-    std::memcpy(copy.data_ptr(), data, need);
-    check_mapped_files();
-    return js_int(env, put(std::move(copy)));
+  const int64_t fd = is_nullish(env, args[1]) ? -1 : to_int(env, args[1], "fd");
+  if (!is_nullish(env, args[1]) && (fd < 0 || fd != static_cast<int>(fd))) refuse(env, args[1], "fd", "the descriptor of an open file");
+  uint32_t count = 0;
+  check(napi_get_array_length(env, args[2], &count), "places");
+  std::vector<Place> places;
+  places.reserve(count);
+  size_t start = count == 0 ? 0 : SIZE_MAX, end = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value v;
+    check(napi_get_element(env, args[2], i, &v), "place");
+    const Place& place = places.emplace_back(place_arg(env, v));
+    start = std::min(start, place.offset);
+    end = std::max(end, place.offset + std::min(place.length, SIZE_MAX - place.offset));
   }
-  return js_int(env, put(at::from_blob(data, shape, [mapped](void*) {}, options)));
+  const auto mapped = MappedFile::open(path, static_cast<int>(fd), start, end - start);
+  std::vector<at::Tensor> tensors;
+  tensors.reserve(count);
+  for (const Place& place : places) tensors.push_back(view_of(mapped, start, place));
+  check_mapped_files();
+  std::vector<int64_t> handles;
+  handles.reserve(count);
+  try {
+    for (at::Tensor& tensor : tensors) handles.push_back(put(std::move(tensor)));
+  } catch (...) {
+    for (const int64_t handle : handles) release(static_cast<int32_t>(handle));
+    throw;
+  }
+  return js_ints(env, handles);
   RAE_CATCH("mapFile")
 }
 

@@ -40,8 +40,12 @@ export interface NativeAddon extends ResampleAddon {
   fromBuffer(data: ArrayBufferView | ArrayBuffer, dtype: number, shape: readonly number[]): Handle;
   /** Copies the elements, row-major, into an array of as many bytes. */
   read(tensor: Handle, into: ArrayBufferView): void;
-  /** Opens `path`, or uses the open descriptor `fd` and takes `path` for messages only. */
-  mapFile(path: string, offset: number, dtype: number, shape: readonly number[], fd: number | undefined): Handle;
+  /** Tensors over one mapping. Opens `path`, or uses the open descriptor `fd` and takes `path` for messages only. */
+  mapFile(
+    path: string,
+    fd: number | undefined,
+    places: readonly (readonly [offset: number, dtype: number, shape: readonly number[]])[],
+  ): Handle[];
   shapeOf(tensor: Handle): number[];
   dtypeOf(tensor: Handle): number;
   deviceOf(tensor: Handle): string;

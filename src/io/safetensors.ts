@@ -1,7 +1,7 @@
 // Safetensors files: header, bytes, tensors (copied or memory-mapped), and a writer whose files equal the original
 // library's byte for byte (same order, same padding). Source: github.com/huggingface/safetensors.
 
-import { mapFile, type Tensor } from '../tensor/index.ts';
+import { mapTensors, type Tensor } from '../tensor/index.ts';
 import { writeFileAtomic } from '../util/atomic-write.ts';
 import { DataError } from '../util/errors.ts';
 import { type FileReader, withFile } from './file-reader.ts';
@@ -24,26 +24,24 @@ export interface LoadOptions {
 }
 
 /** Every tensor, in the order of the header; owned by the current scope. */
-export function loadSafetensors(path: string, options: LoadOptions = {}): Map<string, Tensor> {
+export function loadSafetensors(path: string, { mmap = false, widen = false }: LoadOptions = {}): Map<string, Tensor> {
   return withFile(path, (file) => {
     const { tensors } = parseSafetensorsHeader(file);
-    return new Map(Array.from(tensors, ([key, entry]) => [key, loadEntry(file, key, entry, options)]));
+    const mapped = mmap ? mapEntries(file, tensors) : undefined;
+    const read = (key: string, { dtype, shape, offset, byteLength }: SafetensorsEntry) =>
+      toTensor({ dtype, shape, data: file.read(offset, byteLength) }, { widen, where: `${path}: '${key}'` });
+    return new Map(Array.from(tensors, ([key, entry]) => [key, mapped?.get(key) ?? read(key, entry)]));
   });
 }
 
-function loadEntry(
-  file: FileReader,
-  key: string,
-  entry: SafetensorsEntry,
-  { mmap = false, widen = false }: LoadOptions,
-) {
-  const { dtype, shape, offset, byteLength } = entry;
-  const direct = tensorDtype(dtype);
-  // Kernels may assume aligned elements, which headers of odd lengths do not give.
-  if (mmap && direct !== undefined && byteLength > 0 && offset % elementBytes(dtype) === 0) {
-    return mapFile(file.name, { offset, shape, dtype: direct, fd: file.fd });
-  }
-  return toTensor({ dtype, shape, data: file.read(offset, byteLength) }, { widen, where: `${file.name}: '${key}'` });
+/** Those of a dtype that tensors have, all in one mapping. */
+function mapEntries(file: FileReader, entries: ReadonlyMap<string, SafetensorsEntry>): Map<string, Tensor> {
+  const places = [...entries].flatMap(([key, { dtype, shape, offset }]) => {
+    const direct = tensorDtype(dtype);
+    return direct === undefined ? [] : [{ key, shape, offset, dtype: direct }];
+  });
+  const tensors = mapTensors(file.name, places, { fd: file.fd });
+  return new Map(places.map(({ key }, i) => [key, tensors[i]!]));
 }
 
 /** Write tensors atomically. The file depends on content alone: it equals the original library's byte for byte. */

@@ -68,11 +68,13 @@ export class ZipReader {
   dataOffset(name: string): number {
     const entry = this.get(name);
     const where = `${this.source.name}: entry '${name}'`;
-    const header = view(this.source.read(entry.headerOffset, 30));
+    const likely = 30 + Buffer.byteLength(name); // one reading for header and name: a checkpoint has hundreds
+    const bytes = this.source.read(entry.headerOffset, Math.min(likely, this.source.size - entry.headerOffset));
+    const header = view(bytes);
     if (header.getUint32(0, true) !== LOCAL) throw new DataError(`${where}: expected a local header, found none.`);
     const nameLength = header.getUint16(26, true);
-    const localName = decodeName(this.source.read(entry.headerOffset + 30, nameLength));
-    if (localName !== name)
+    const localName = decodeName(bytes.subarray(30, 30 + nameLength));
+    if (localName !== name || bytes.length < 30 + nameLength)
       throw new DataError(`${where}: expected its name in the local header, received '${localName}'.`);
     const offset = entry.headerOffset + 30 + nameLength + header.getUint16(28, true);
     if (offset + entry.compressedSize > this.#directoryOffset) {
@@ -225,6 +227,8 @@ function view(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+const utf8 = new TextDecoder();
+
 function decodeName(bytes: Uint8Array): string {
-  return new TextDecoder('utf-8').decode(bytes);
+  return utf8.decode(bytes);
 }

@@ -55,6 +55,14 @@ export function fromBuffer(
   return new Tensor(engine().fromBuffer(data, dtypeCode(dtype), shape));
 }
 
+/** Where a tensor lies in a file: plain little-endian elements, row-major. */
+export interface FilePlace {
+  /** In bytes; default 0. */
+  offset?: number;
+  shape: readonly number[];
+  dtype: Dtype;
+}
+
 /**
  * A tensor whose memory is the file's pages, private to this process (writing to it does not reach the file). Nothing is
  * read before it is used. Throws DataError when the file is missing or too short. `fd`: the file where it is open already.
@@ -63,11 +71,16 @@ export function fromBuffer(
  * operation that touches the missing part throw DataError; the process lives on. One that is overwritten in place changes what was
  * not read before: load without mapping where that can happen (training does).
  */
-export function mapFile(
-  path: string,
-  { offset = 0, shape, dtype, fd }: { offset?: number; shape: readonly number[]; dtype: Dtype; fd?: number },
-): Tensor {
-  return new Tensor(engine().mapFile(path, offset, dtypeCode(dtype), shape, fd));
+export function mapFile(path: string, { fd, ...place }: FilePlace & { fd?: number }): Tensor {
+  return mapTensors(path, [place], fd === undefined ? {} : { fd })[0]!;
+}
+
+/** As mapFile(), for many tensors: the file is mapped once, and stays mapped until the last of them is freed. */
+export function mapTensors(path: string, places: readonly FilePlace[], { fd }: { fd?: number } = {}): Tensor[] {
+  const said = places.map(({ offset = 0, dtype, shape }) => [offset, dtypeCode(dtype), shape] as const);
+  return engine()
+    .mapFile(path, fd, said)
+    .map((handle) => new Tensor(handle));
 }
 
 const filled = (name: string) => {

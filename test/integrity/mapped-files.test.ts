@@ -88,6 +88,38 @@ it('hundreds of mappings come and go, each with its own file', async () => {
   for (const line of out.slice(2)) expect(line).toMatch(cut);
 });
 
+it.runIf(process.platform === 'linux')(
+  'a file of many tensors is one mapping, whatever is cut from its end',
+  async () => {
+    const { code, out } = await inChild(`${pages(8, 'one.bin')}
+    import { readFileSync } from 'node:fs';
+    const places = Array.from({ length: 8 }, (_, i) => ({ offset: i * 16384, shape: [64, 64], dtype: 'f32' }));
+    const tensors = t.mapTensors(path, [...places, { offset: 0, shape: [0], dtype: 'f32' }, { offset: 2, shape: [2], dtype: 'u8' }]);
+    say(readFileSync('/proc/self/maps', 'utf8').split('\\n').filter((line) => line.endsWith('one.bin')).length);
+    tensors[0].mul_(2);
+    truncateSync(path, 4 * 16384);
+    said(() => tensors[6].sum().item());
+    said(() => tensors[4].sum().item());
+    said(() => tensors[7].sum().item());
+    say(tensors[0].sum().item(), tensors[3].sum().item(), tensors[8].shape[0], tensors[9].numel);
+    t.dispose(tensors.slice(1));
+    say(tensors[0].sum().item());
+    tensors[0].dispose();
+    say(readFileSync('/proc/self/maps', 'utf8').includes('one.bin'));
+    said(() => t.mapTensors(path, [places[0], places[4]]));
+    said(() => t.mapTensors(path, [places[0], { ...places[0], offset: -1 }]));
+    say(t.mapTensors(path, []).length);
+  `);
+    expect(code).toBe(0);
+    expect(out[0]).toBe('1');
+    for (const line of out.slice(1, 4)) expect(line).toMatch(cut);
+    expect(out.slice(4, 7)).toEqual(['8192 4096 0 2', '8192', 'false']);
+    expect(out[7]).toMatch(/to reach byte 81920, received a file of 65536 bytes/);
+    expect(out[8]).toMatch(/^ArgumentError: .*expected 'offset' to be 0 or more/);
+    expect(out[9]).toBe('0');
+  },
+);
+
 it('a SIGBUS that has nothing to do with a mapped file still ends the process', async () => {
   const { signal } = await inChild(`${pages(1, 'signal.bin')}
     map(0, 8);

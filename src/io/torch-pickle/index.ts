@@ -5,7 +5,7 @@
 
 import type { Tensor } from '../../tensor/index.ts';
 import { DataError } from '../../util/errors.ts';
-import { withFile } from '../file-reader.ts';
+import { type FileReader, withFile } from '../file-reader.ts';
 import { describeContent, sniff } from '../sniff.ts';
 import { readLegacyContainer, readZipContainer } from './containers.ts';
 import { collectTensors, type TorchLoadOptions, toTensors } from './tensors.ts';
@@ -17,14 +17,16 @@ export { saveTorch, type TorchInput } from './writer.ts';
 
 /** The object that torch.save wrote. DataError names the file and why it is refused. */
 export function readTorch(path: string): PyValue {
-  return withFile(path, (file) => {
-    const kind = sniff(file);
-    if (kind === 'zip') return readZipContainer(file);
-    if (kind === 'torch-legacy') return readLegacyContainer(file);
-    throw new DataError(
-      `${path}: expected a PyTorch checkpoint, received ${describeContent(file) ?? 'something else'}.`,
-    );
-  });
+  return withFile(path, readContainer);
+}
+
+function readContainer(file: FileReader): PyValue {
+  const kind = sniff(file);
+  if (kind === 'zip') return readZipContainer(file);
+  if (kind === 'torch-legacy') return readLegacyContainer(file);
+  throw new DataError(
+    `${file.name}: expected a PyTorch checkpoint, received ${describeContent(file) ?? 'something else'}.`,
+  );
 }
 
 /**
@@ -32,5 +34,7 @@ export function readTorch(path: string): PyValue {
  * current scope. Tensors may be views: strides as in the file, shared memory shared.
  */
 export function loadTorch(path: string, options: TorchLoadOptions = {}): Map<string, Tensor> {
-  return toTensors(collectTensors(readTorch(path), { name: path }), { ...options, name: path });
+  return withFile(path, (file) =>
+    toTensors(collectTensors(readContainer(file), { name: path }), { ...options, name: path, fd: file.fd }),
+  );
 }

@@ -25,7 +25,7 @@ export class PickleInput {
   }
 
   byte(): number {
-    return this.bytes(1)[0]!;
+    return this.#at < this.#window.length ? this.#window[this.#at++]! : this.bytes(1)[0]!;
   }
 
   /** Valid until the next call. Refuses lengths beyond the end before allocating. */
@@ -47,7 +47,8 @@ export class PickleInput {
 
   /** Unsigned little-endian integer of 1 to 8 bytes. */
   uint(width: number): number {
-    const value = this.bytes(width).reduceRight((sum, byte) => sum * 256 + byte, 0);
+    let value = 0;
+    for (let i = 0, scale = 1; i < width; i++, scale *= 256) value += this.byte() * scale;
     if (!Number.isSafeInteger(value))
       throw new DataError(`${this.name}: expected a length below 2^53, received ${value}.`);
     return value;

@@ -1,16 +1,16 @@
 // From unpickled tensors to bytes and to tensors. Tensors that share a storage in the file share memory here too, so an
 // expanded or repeated view costs nothing; strides and offsets are kept.
 
-import { call, mapFile, type Tensor } from '../../tensor/index.ts';
+import { call, mapTensors, type Tensor } from '../../tensor/index.ts';
 import { DataError } from '../../util/errors.ts';
 import { elementBytes, elementCount, type RawTensor } from '../storage-dtype.ts';
 import { tensorDtype, toTensor } from '../to-tensor.ts';
-import { brief, type PyValue, type TorchStorage, TorchTensor } from './values.ts';
+import { brief, type PyValue, type TensorView, type TorchStorage, TorchTensor } from './values.ts';
 
 const FREE_EXPANSION = 64 << 20; // bytes that a view may grow to when written out, whatever its storage
 
 export interface TorchLoadOptions {
-  /** Map storages from the file where they lie there plainly and aligned; their check sums are not verified. */
+  /** Map storages from the file where they lie there plainly; their check sums are not verified. */
   mmap?: boolean;
   /** Load i8, i16, u16, u32, f8 as the next larger dtype instead of refusing them. */
   widen?: boolean;
@@ -33,35 +33,54 @@ export function materialise({ view }: TorchTensor, name: string): RawTensor {
   return { dtype, shape, data };
 }
 
-/** Tensors of many entries at once; each storage is read, or mapped, a single time. Owned by the current scope. */
+/**
+ * Tensors of many entries at once; each storage is read, or all of them mapped, a single time. `fd`: the file where it is open still.
+ * Owned by the current scope.
+ */
 export function toTensors(
   entries: Iterable<readonly [string, TorchTensor]>,
-  { name, mmap = false, widen = false }: TorchLoadOptions & { name: string },
+  { name, fd, mmap = false, widen = false }: TorchLoadOptions & { name: string; fd?: number | undefined },
 ): Map<string, Tensor> {
-  const flat = new Map<TorchStorage, Tensor>();
-  const result = new Map<string, Tensor>();
-  for (const [key, tensor] of entries) {
-    const { storage, dtype, shape, strides, offset } = tensor.view;
-    const plain = dtype === storage.dtype && tensorDtype(dtype) !== undefined && storage.elements > 0;
-    if (!plain) {
-      result.set(key, toTensor(materialise(tensor, name), { widen, where: `${name}: '${key}'` }));
-      continue;
-    }
-    const memory = flat.get(storage) ?? flatTensor(storage, { name, mmap });
-    flat.set(storage, memory);
-    result.set(key, call('aten::as_strided', [memory, shape, strides, offset]));
+  const all = [...entries];
+  const storages = new Set(all.flatMap(([, { view }]) => (isPlain(view) ? [view.storage] : [])));
+  const flat = mmap ? mapStorages(storages, { name, fd }) : new Map<TorchStorage, Tensor>();
+  try {
+    for (const storage of storages) if (!flat.has(storage)) flat.set(storage, readStorage(storage, name));
+    const tensorOf = (key: string, tensor: TorchTensor) => {
+      const { storage, shape, strides, offset } = tensor.view;
+      const memory = flat.get(storage);
+      return memory !== undefined && isPlain(tensor.view)
+        ? call('aten::as_strided', [memory, shape, strides, offset])
+        : toTensor(materialise(tensor, name), { widen, where: `${name}: '${key}'` });
+    };
+    return new Map(all.map(([key, tensor]) => [key, tensorOf(key, tensor)]));
+  } finally {
+    for (const memory of flat.values()) memory.dispose(); // the views keep it alive
   }
-  for (const memory of flat.values()) memory.dispose(); // the views keep it alive
-  return result;
 }
 
-function flatTensor(storage: TorchStorage, { name, mmap }: { name: string; mmap: boolean }): Tensor {
-  const { dtype, elements, bytes } = storage;
-  const offset = bytes?.mapOffset;
-  const direct = tensorDtype(dtype);
-  if (mmap && direct !== undefined && offset !== undefined && offset % elementBytes(dtype) === 0) {
-    return mapFile(name, { offset, shape: [elements], dtype: direct });
-  }
+/** Whether its elements are those of its storage, of a dtype that tensors have. */
+function isPlain({ storage, dtype }: TensorView): boolean {
+  return dtype === storage.dtype && tensorDtype(dtype) !== undefined && storage.elements > 0;
+}
+
+/** The storages that lie in the file as they are, all in one mapping. */
+function mapStorages(
+  storages: ReadonlySet<TorchStorage>,
+  { name, fd }: { name: string; fd: number | undefined },
+): Map<TorchStorage, Tensor> {
+  const places = [...storages].flatMap((storage) => {
+    const offset = storage.bytes?.mapOffset;
+    return offset === undefined
+      ? []
+      : [{ storage, offset, shape: [storage.elements], dtype: tensorDtype(storage.dtype)! }];
+  });
+  const tensors = mapTensors(name, places, fd === undefined ? {} : { fd });
+  return new Map(places.map(({ storage }, i) => [storage, tensors[i]!]));
+}
+
+function readStorage(storage: TorchStorage, name: string): Tensor {
+  const { dtype, elements } = storage;
   return toTensor({ dtype, shape: [elements], data: storageBytes(storage, name) }, { where: name });
 }
 

@@ -129,16 +129,17 @@ function rebuild(
 
 /** Every element of the view lies inside the storage. */
 function checkExtent({ storage, dtype, shape, strides, offset }: TorchTensor['view'], name: string): void {
-  const where = `${name}: a tensor [${shape.join(', ')}] with strides [${strides.join(', ')}] at ${offset}`;
-  if (shape.length !== strides.length) throw new DataError(`${where}: expected as many strides as sizes.`);
+  const fail = (expected: string): DataError => {
+    const sizes = `[${shape.join(', ')}] with strides [${strides.join(', ')}]`;
+    return new DataError(`${name}: a tensor ${sizes} at ${offset}: expected ${expected}.`);
+  };
+  if (shape.length !== strides.length) throw fail('as many strides as sizes');
   const count = elementCount(shape);
-  if (count === undefined) throw new DataError(`${where}: expected sizes whose product is below 2^53.`);
+  if (count === undefined) throw fail('sizes whose product is below 2^53');
   const available = Math.floor((storage.elements * elementBytes(storage.dtype)) / elementBytes(dtype));
   const last = count === 0 ? offset - 1 : shape.reduce((sum, n, d) => sum + (n - 1) * strides[d]!, offset);
   if (!(last < available))
-    throw new DataError(
-      `${where}: expected it inside its storage of ${available} elements, received one that reaches ${last}.`,
-    );
+    throw fail(`it inside its storage of ${available} elements, received one that reaches ${last}`);
 }
 
 function parameter([tensor, requiresGrad]: readonly PyValue[], name: string): TorchTensor {
