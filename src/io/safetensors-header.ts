@@ -2,6 +2,7 @@
 // Source: github.com/huggingface/safetensors. As strict as the original (no holes, overlaps or trailing bytes), and
 // also refuses duplicate names where the original only stumbles over their offsets.
 
+import { isUtf8 } from 'node:buffer';
 import { DataError } from '../util/errors.ts';
 import type { ByteSource } from './file-reader.ts';
 import { describeContent } from './sniff.ts';
@@ -128,12 +129,9 @@ function written(value: StrictJson | undefined): string {
   return typeof value === 'object' && value !== null ? value.text : String(value);
 }
 
-function decodeUtf8(bytes: Uint8Array, name: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    throw new DataError(`${name}: expected a header in UTF-8, received other bytes.`);
-  }
+function decodeUtf8(bytes: Uint8Array<ArrayBuffer>, name: string): string {
+  if (!isUtf8(bytes)) throw new DataError(`${name}: expected a header in UTF-8, received other bytes.`);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
 }
 
 function hint(source: ByteSource): string {

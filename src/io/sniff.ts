@@ -29,7 +29,7 @@ const DESCRIPTIONS: Record<FileKind, string | undefined> = {
 /** Kind of content, from at most 64 bytes. */
 export function sniff(source: ByteSource): FileKind {
   const head = source.read(0, Math.min(source.size, 64));
-  const text = new TextDecoder('latin1').decode(head);
+  const text = Buffer.from(head).toString('latin1');
   if (text.startsWith('PK\u0003\u0004') || text.startsWith('PK\u0005\u0006')) return 'zip';
   if (text.startsWith('\u0093NUMPY')) return 'npy';
   if (text.startsWith('version https://git-lfs')) return 'git-lfs';

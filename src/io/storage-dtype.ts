@@ -55,10 +55,13 @@ export function elementBytes(dtype: StorageDtype): number {
   return STORAGE_DTYPES[dtype].bytes;
 }
 
+const byName = (scheme: 'safetensors' | 'torch' | 'numpy') =>
+  new Map(Object.entries(STORAGE_DTYPES).map(([dtype, info]) => [info[scheme] as string, dtype as StorageDtype]));
+const NAMES = { safetensors: byName('safetensors'), torch: byName('torch'), numpy: byName('numpy') };
+
 /** The dtype with this name in one of the three naming schemes. */
-export function dtypeFrom(scheme: 'safetensors' | 'torch' | 'numpy', name: string): StorageDtype | undefined {
-  const found = Object.entries(STORAGE_DTYPES).find(([, info]) => info[scheme] === name);
-  return found?.[0] as StorageDtype | undefined;
+export function dtypeFrom(scheme: keyof typeof NAMES, name: string): StorageDtype | undefined {
+  return NAMES[scheme].get(name);
 }
 
 /** Elements of a shape; undefined when a size is no non-negative integer or the product leaves 2^53. */

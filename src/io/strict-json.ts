@@ -18,7 +18,7 @@ export class Literal {
 
 const MAX_DEPTH = 32;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
-const SPACE = /[ \t\n\r]*/y;
+const ESCAPED = /[\\\p{Cc}]/u; // backslashes, and control characters, which JSON forbids
 const WORD = /true|false|null/y;
 
 /** The value of a JSON text; DataError "NAME: expected X at character N, ..." otherwise. */
@@ -35,15 +35,24 @@ export function parseStrictJson(text: string, name: string): StrictJson {
     if (found !== undefined) at += found.length;
     return found;
   };
+  const space = (): void => {
+    for (let code = text.charCodeAt(at); code === 0x20 || (code >= 9 && code <= 13); code = text.charCodeAt(++at))
+      if (code === 11 || code === 12) return;
+  };
   const take = (character: string): boolean => {
-    match(SPACE);
+    space();
     if (text[at] !== character) return false;
     at++;
     return true;
   };
-  // By hand, not by one pattern: a repeated group over a header of 100 MB would exhaust the pattern matcher's stack.
+  // Escapes by hand, not by one pattern: a repeated group over a header of 100 MB would exhaust the pattern matcher's stack.
   const string = (): string => {
     if (!take('"')) return fail('a string');
+    const plain = text.slice(at, Math.max(at, text.indexOf('"', at)));
+    if (text[at + plain.length] === '"' && !ESCAPED.test(plain)) {
+      at += plain.length + 1;
+      return plain;
+    }
     const start = at - 1;
     while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
     try {
@@ -87,7 +96,7 @@ export function parseStrictJson(text: string, name: string): StrictJson {
   };
 
   const result = value(0);
-  match(SPACE);
+  space();
   if (at < text.length) fail('nothing more');
   return result;
 }
