@@ -2,7 +2,7 @@
 // in a process of its own, until it had --inputs of them or its share of --minutes is over. Fails when one ends otherwise than with a value
 // or an error of ours, computes for more than a second, or takes memory that the file does not explain; the input is kept.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -28,7 +28,9 @@ if (!(minutes > 0) || !Number.isInteger(inputs) || inputs < 1 || !Number.isInteg
     `expected numbers for --minutes, --inputs and --seed, received ${values.minutes}, ${values.inputs}, ${values.seed}`,
   );
 
-const SILENCE = 120_000; // milliseconds without a block of inputs: one of them hangs
+// Without a block of inputs for so long one of them hangs: seconds of computing, for the machine may be busy, or of waiting for nothing.
+const [SILENT_COMPUTING, SILENT_WAITING] = [60, 900];
+const LOOK_MS = 2000;
 const folder = mkdtempSync(join(tmpdir(), 'rae-fuzz-'));
 let failed = 0;
 for (const [i, name] of names.entries()) {
@@ -54,6 +56,16 @@ function fail(what: string): never {
   process.exit(2);
 }
 
+/** Seconds of processor time of a process; undefined where the system does not say. */
+function computedBy(pid: number | undefined): number | undefined {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / 100; // utime and stime, in ticks of a hundredth
+  } catch {
+    return undefined;
+  }
+}
+
 /** One parser to its end. */
 async function run(name: string, { seconds, path }: { seconds: number; path: string }) {
   const worker = join(import.meta.dirname, '..', 'test', 'fuzz', 'worker.ts');
@@ -71,12 +83,15 @@ async function run(name: string, { seconds, path }: { seconds: number; path: str
   const child = spawn(process.execPath, options, { stdio: ['ignore', 'pipe', 'pipe'] });
   let figures: Figures = { inputs: 0, accepted: 0, slowestMs: 0, largestRise: 0 };
   let [hangs, err] = [false, ''];
-  const silent = setTimeout(() => {
-    hangs = true;
-    child.kill('SIGKILL');
-  }, SILENCE);
+  let heard = { computed: 0, at: process.uptime() };
+  const watch = setInterval(() => {
+    const silent = process.uptime() - heard.at;
+    const computed = computedBy(child.pid);
+    hangs = silent > SILENT_WAITING || (computed ?? silent) - heard.computed > SILENT_COMPUTING;
+    if (hangs) child.kill('SIGKILL');
+  }, LOOK_MS);
   createInterface(child.stdout).on('line', (line) => {
-    silent.refresh();
+    heard = { computed: computedBy(child.pid) ?? 0, at: process.uptime() };
     figures = JSON.parse(line) as Figures;
   });
   child.stderr.on('data', (text) => {
@@ -85,7 +100,7 @@ async function run(name: string, { seconds, path }: { seconds: number; path: str
   const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((done) =>
     child.on('close', (...ending) => done(ending)),
   );
-  clearTimeout(silent);
+  clearInterval(watch);
   const complaint = hangs
     ? 'an input hangs'
     : signal

@@ -7,6 +7,8 @@ import { readJsonTexts } from '../util/json.ts';
 /** A label, the name of a class, or undefined where a picture says nothing. */
 export type Mark = number | string | undefined;
 
+const MAX_CLASSES = 1 << 18; // without names a label is believed up to here: Google Landmarks, the largest set, has 203,094
+
 export interface ClassLabels {
   classes: string[];
   labels: number[];
@@ -39,7 +41,7 @@ export function classLabels(
     };
   }
   const labels = marks as number[];
-  const count = names?.length ?? labels.reduce((most, label) => Math.max(most, label + 1), 0);
+  const count = names?.length ?? Math.min(MAX_CLASSES, 1 + labels.reduce((most, label) => Math.max(most, label), 0));
   const wrong = labels.find((label) => !(Number.isInteger(label) && label >= 0 && label < count));
   if (wrong !== undefined) throw new DataError(`${where}: expected labels from 0 to ${count - 1}, received ${wrong}.`);
   return { classes: names ? [...names] : Array.from({ length: count }, (_, label) => String(label)), labels };

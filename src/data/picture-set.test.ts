@@ -137,6 +137,7 @@ it('a list names pictures and their classes', async () => {
     'x/2.png': 2,
     'list.jsonl': '{"file_name": "x/2.png", "label": "shoe"}\n\n{"file_name": "x/1.png", "label": "hat"}\n',
     'bad.jsonl': '{"file_name": "x/2.png"}\n{"label": 1}\n',
+    'absurd.jsonl': '{"file_name": "x/2.png", "label": 4294967295}\n',
   });
   const set = await openPictureSet(join(root, 'list.jsonl'));
   expect([set.classes, set.labels]).toEqual([
@@ -145,6 +146,9 @@ it('a list names pictures and their classes', async () => {
   ]);
   expect(await red(set, 0)).toBe(2);
   await expect(openPictureSet(join(root, 'bad.jsonl'))).rejects.toThrow('bad.jsonl:2: expected {"file_name"');
+  await expect(openPictureSet(join(root, 'absurd.jsonl'))).rejects.toThrow(
+    /labels from 0 to 262143, received 4294967295/,
+  );
 });
 
 it('a source crops the pictures of an archive as those of a folder', async () => {

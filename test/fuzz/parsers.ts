@@ -1,4 +1,4 @@
-// Every parser of files, with well-formed files to damage. A new reader of files gets a row here.
+// Every parser of files, with well-formed files to damage. A new reader of files gets a row here (sets of pictures: set-parsers.ts).
 
 import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,6 +25,7 @@ import { loadEncoder } from '../../src/weights/index.ts';
 import { saveEncoder } from '../../src/weights/load-encoder.ts';
 import type { Parser } from './fuzz.ts';
 import { damaged } from './mutate.ts';
+import { setParsers } from './set-parsers.ts';
 import { cat, legacyFile, model, pickle, raw, six, zipAround, zipFile } from './torch-files.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rae-fuzz-'));
@@ -245,6 +246,7 @@ export const parsers: readonly Parser[] = [
     ]),
     read: readLatentInfo,
   },
+  ...setParsers,
 ];
 
 /** An .npz with one deflated entry of these bytes; size and check sum are those of what they inflate to, where they do. */
