@@ -8,7 +8,7 @@ import type { Encoder } from '../models/encoders/index.ts';
 import { Rae } from '../models/rae.ts';
 import { createStage2, type Stage2Model } from '../models/stage2.ts';
 import { skipInit } from '../nn/index.ts';
-import { type Generator, type Tensor, tidy } from '../tensor/index.ts';
+import { dispose, type Generator, type Tensor, tidy } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
 import { readJsonObject } from '../util/json.ts';
@@ -77,12 +77,35 @@ export function loadStatistics(rae: Rae, path: string): void {
   );
 }
 
-/** The network of stage 2 with the weights of a file, in evaluation mode. */
+/**
+ * The network of stage 2 with the weights of a file, in evaluation mode. Weights in float32 stay in the file's pages: no second copy of
+ * some gigabytes is made, and a network is ready at once (see mapFile() for files that change meanwhile).
+ */
 export function loadGenerator(config: RunConfig, path: string, choice: WeightsChoice = {}): Stage2Model {
-  const model = skipInit(() => createStage2(stage2Of(config)));
-  withWeights(path, choice, (state) => model.loadStateDict(stripWrappers(state)));
+  const model = tidy(() => skipInit(() => createStage2(stage2Of(config))));
+  try {
+    withWeights(path, choice, (weights) => adopt(model, stripWrappers(weights)));
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
   model.requiresGrad_(false);
   return model.eval();
+}
+
+/** Views of float32 weights become the model's own; others are copied. The state stays the caller's. */
+function adopt(model: Stage2Model, state: ReadonlyMap<string, Tensor>): void {
+  if ([...state.values()].some(({ dtype }) => dtype !== 'f32')) {
+    model.loadStateDict(state);
+    return;
+  }
+  const views = new Map(Array.from(state, ([key, t]) => [key, t.detach()]));
+  try {
+    model.loadStateDict(views, { assign: true });
+  } catch (error) {
+    dispose(views);
+    throw error;
+  }
 }
 
 /** The stage_2 section. ConfigError when the configuration has none. */

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -6,10 +6,10 @@ import { formatConfig, resolveConfig } from '../config/index.ts';
 import { saveSafetensors } from '../io/safetensors.ts';
 import { deit, Encoder } from '../models/encoders/index.ts';
 import { createStage2 } from '../models/stage2.ts';
-import { Generator, ones, randn, type Tensor, tidy, zeros } from '../tensor/index.ts';
+import { type Dtype, Generator, memoryStats, ones, randn, type Tensor, tidy, zeros } from '../tensor/index.ts';
 import { saveEncoder } from '../weights/index.ts';
 import { decodeLatents, encodePictures } from './batches.ts';
-import { buildRae } from './build.ts';
+import { buildRae, loadGenerator } from './build.ts';
 import { loadGuide, loadModel } from './load-model.ts';
 import { modelParts } from './model-folder.ts';
 
@@ -76,6 +76,30 @@ function seedOf(path: string, options: { raw?: boolean; weights?: string } = {})
   const own = generator.stateDict().get(key)!;
   return [1, 2, 11, 12].find((seed) => tidy(() => stateOf(seed).get(key)!.eq(own).all().item()) !== 0);
 }
+
+test.runIf(process.platform === 'linux')(
+  'a generator lives in the pages of its file, half precision is widened, and nothing leaks',
+  () => {
+    const mapped = (path: string) => readFileSync('/proc/self/maps', 'utf8').includes(path);
+    const saved = (name: string, dtype: Dtype, keys = 0) => {
+      const path = join(folder, `${name}.safetensors`);
+      tidy(() => save(path, new Map([...state].slice(keys).map(([key, t]) => [key, t.to(dtype)]))));
+      return path;
+    };
+    const state = stateOf(5);
+    const [whole, half, part] = [saved('whole', 'f32'), saved('half', 'f16'), saved('part', 'f32', 1)];
+    const before = memoryStats().tensors;
+    for (const path of [whole, half]) {
+      const generator = tidy(() => loadGenerator(config, path));
+      expect([mapped(path), generator.parameters()[0]!.dtype]).toEqual([path === whole, 'f32']);
+      const sizeOf = (tensors: typeof state) => tidy(() => tensors.get('x_embedder.proj.weight')!.abs().sum().item());
+      expect(sizeOf(generator.stateDict())).toBeCloseTo(sizeOf(state), 2);
+      generator.dispose();
+    }
+    expect(() => loadGenerator(config, part)).toThrow(/Missing \(1\)/);
+    expect([mapped(whole), mapped(part), memoryStats().tensors]).toEqual([false, false, before]);
+  },
+);
 
 test('a run means the average of its newest checkpoint, --raw the trained weights', () => {
   expect(seedOf(run)).toBe(2);

@@ -2,7 +2,7 @@
 // up to 12 GB, so it runs only where RAE_PUBLISHED_SIZE names which: all, or some of ditdh-XL-256, decoder-ViTXL-c768-n256,
 // dinov2-with-registers-base, dinov2-with-registers-large. One model at a time.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -62,12 +62,25 @@ function run(name: string, entry: Entry, path: string): void {
     decoder.dispose();
   } else {
     const model = skipInit(() => createStage2({ target: 'DiTwDDTHead', params: entry.config as never }));
-    model.loadStateDict(state);
+    model.loadStateDict(state, { assign: true }); // as for sampling
     model.eval();
-    finite(model.forward(randn([1, 768, 16, 16]), full([1], 0.5), tensor([3])), [1, 768, 16, 16]);
+    finite(model.forward(randn([1, 768, 16, 16]), full([1], 0.5), tensor([3], { dtype: 'i64' })), [1, 768, 16, 16]);
     model.dispose();
   }
   dispose(state);
+}
+
+/** Begins the measurement of peak memory anew: writing the file took more. */
+function resetPeak(): void {
+  if (process.platform === 'linux') writeFileSync('/proc/self/clear_refs', '5');
+}
+
+/** Peak memory since then, mapped pages of the file among it. */
+function peak(): string {
+  if (process.platform !== 'linux') return 'memory unknown';
+  const status = readFileSync('/proc/self/status', 'utf8');
+  const gigabytes = (key: string) => (Number(new RegExp(`${key}:\\s+(\\d+)`).exec(status)?.[1]) / 1e6).toFixed(2);
+  return `peak memory ${gigabytes('VmHWM')} GB`;
 }
 
 for (const name of names)
@@ -79,14 +92,15 @@ for (const name of names)
     try {
       const path = join(folder, name.startsWith('dinov2') ? 'model.safetensors' : 'model.pt');
       write(entry, path);
+      resetPeak();
       const started = performance.now();
       tidy(() => {
         noGrad(() => run(name, entry, path));
         return undefined;
       });
-      console.log(
-        `${name}: ${(statSync(path).size / 1e9).toFixed(2)} GB, ${((performance.now() - started) / 1000).toFixed(1)} s`,
-      );
+      const seconds = (performance.now() - started) / 1000;
+      const gigabytes = (statSync(path).size / 1e9).toFixed(2);
+      console.log(`${name}: ${gigabytes} GB loaded and run in ${seconds.toFixed(1)} s, ${peak()}`);
     } finally {
       rmSync(folder, { recursive: true });
     }
