@@ -93,13 +93,13 @@ export function loadGenerator(config: RunConfig, path: string, choice: WeightsCh
   return model.eval();
 }
 
-/** Views of float32 weights become the model's own; others are copied. The state stays the caller's. */
+/** Views of float32 weights become the model's own, copies where they don't lie row-major; others are widened. The state stays the caller's. */
 function adopt(model: Stage2Model, state: ReadonlyMap<string, Tensor>): void {
   if ([...state.values()].some(({ dtype }) => dtype !== 'f32')) {
     model.loadStateDict(state);
     return;
   }
-  const views = new Map(Array.from(state, ([key, t]) => [key, t.detach()]));
+  const views = tidy(() => new Map(Array.from(state, ([key, t]) => [key, t.detach().contiguous()])));
   try {
     model.loadStateDict(views, { assign: true });
   } catch (error) {

@@ -69,7 +69,8 @@ export interface FilePlace {
  *
  * A file that is replaced by renaming, or deleted, stays whole in the tensor. One that is cut while the tensor lives makes every
  * operation that touches the missing part throw DataError; the process lives on. One that is overwritten in place changes what was
- * not read before: load without mapping where that can happen (training does).
+ * not read before, and of a page that was cut in its middle the rest reads as zeros: load without mapping where that can happen
+ * (training does).
  */
 export function mapFile(path: string, { fd, ...place }: FilePlace & { fd?: number }): Tensor {
   return mapTensors(path, [place], fd === undefined ? {} : { fd })[0]!;
