@@ -7,6 +7,7 @@ import { HubError } from '../util/errors.ts';
 import { duration } from '../util/format.ts';
 import { log } from '../util/log.ts';
 import type { HubSettings } from './hub-cache.ts';
+import { describeProxy, environmentFetch } from './proxy.ts';
 
 export interface HubRequest {
   method?: 'GET' | 'HEAD';
@@ -98,10 +99,12 @@ async function attemptOnce(
   } catch (error) {
     if (error instanceof HubError || signal?.aborted) throw error;
     const { code, message } = causeOf(error);
-    const isFinal = attempt >= ATTEMPTS || code === 'ECONNREFUSED' || code === 'ENOTFOUND';
+    const refused = message.startsWith('Proxy '); // by the proxy: a wrong password, a host that it does not reach
+    const isFinal = attempt >= ATTEMPTS || code === 'ECONNREFUSED' || code === 'ENOTFOUND' || refused;
     if (!isFinal) return undefined;
+    const proxy = describeProxy(new URL(url));
     throw new HubError(
-      `${what}: expected an answer from ${new URL(url).host}, received none (${code ?? message}). Check the connection, or HF_ENDPOINT; what is in the cache works without.`,
+      `${what}: expected an answer from ${new URL(url).host}, received none (${refused ? message : (code ?? message)}). Check ${proxy ? `the proxy (${proxy}; user and password go into the address, hosts to reach without it into NO_PROXY)` : 'the connection, or HF_ENDPOINT'}; what is in the cache works without.`,
       { cause: error },
     );
   }
@@ -114,7 +117,7 @@ async function send(settings: HubSettings, first: string, init: RequestInit, lea
     const headers = new Headers(init.headers);
     headers.delete('authorization');
     if (settings.token !== undefined && url.origin === home) headers.set('authorization', `Bearer ${settings.token}`);
-    const response = await fetch(url, { ...init, headers, redirect: 'manual' });
+    const response = await environmentFetch(url, { ...init, headers, redirect: 'manual' });
     const location = isRedirect(response) ? response.headers.get('location') : null;
     if (location === null) return response;
     const next = new URL(location, url);
@@ -147,7 +150,9 @@ function backoff({ retryMs }: HubSettings, attempt: number): number {
   return (retryMs * 2 ** (attempt - 1)) / 1000;
 }
 
+/** What lies at the bottom of an error of fetch. */
 function causeOf(error: unknown): { code: string | undefined; message: string } {
-  const cause = (error instanceof Error && error.cause instanceof Error ? error.cause : error) as NodeJS.ErrnoException;
-  return { code: cause.code, message: cause.message };
+  if (error instanceof Error && error.cause instanceof Error) return causeOf(error.cause);
+  const { code, message } = error as NodeJS.ErrnoException;
+  return { code, message };
 }
