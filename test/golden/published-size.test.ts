@@ -1,14 +1,14 @@
 // Models of published size with random weights in the published layouts: written, loaded strictly, run once on the CPU. Takes minutes and
-// up to 12 GB, so it runs only where RAE_PUBLISHED_SIZE names which: all, or some of ditdh-XL-256, decoder-ViTXL-c768-n256,
+// some GB of disk and memory, so it runs only where RAE_FIXTURES has their layouts and RAE_PUBLISHED_SIZE names which: all, or some of ditdh-XL-256, decoder-ViTXL-c768-n256,
 // dinov2-with-registers-base, dinov2-with-registers-large. One model at a time.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { loadGenerator } from '../../src/inference/build.ts';
 import { loadTensorFile, saveSafetensors, saveTorch } from '../../src/io/index.ts';
 import { Decoder } from '../../src/models/decoder.ts';
-import { createStage2 } from '../../src/models/stage2.ts';
 import { skipInit } from '../../src/nn/index.ts';
 import { dispose, full, noGrad, randn, type Tensor, tensor, tidy } from '../../src/tensor/index.ts';
 import { decoderOptions, loadDecoderState, loadEncoder } from '../../src/weights/index.ts';
@@ -28,12 +28,7 @@ function write(entry: Entry, path: string): void {
   const random = (shape: number[]) => ({
     dtype: 'f32' as const,
     shape,
-    toBytes: () => {
-      const t = randn(shape).mul(0.02);
-      const bytes = t.toBytes();
-      t.dispose();
-      return bytes;
-    },
+    toBytes: () => tidy(() => randn(shape).mul_(0.02).toBytes()),
   });
   const state = new Map(keys.map(([key, shape]) => [key, random(shape)]));
   if (path.endsWith('.pt')) saveTorch(path, state);
@@ -53,34 +48,20 @@ function run(name: string, entry: Entry, path: string): void {
     encoder.dispose();
     return;
   }
-  const state = loadTensorFile(path, { mmap: true });
   if (name.startsWith('decoder')) {
+    const state = loadTensorFile(path, { mmap: true });
     const sizes = { channels: config.hidden_size!, patch: config.patch_size!, tokens: config.num_patches! };
     const decoder = skipInit(() => new Decoder(decoderOptions(config, sizes)));
     loadDecoderState(decoder, state);
     finite(decoder.unpatchify(decoder.forward(randn([1, 256, 768]))), [1, 3, 256, 256]);
     decoder.dispose();
+    dispose(state);
   } else {
-    const model = skipInit(() => createStage2({ target: 'DiTwDDTHead', params: entry.config as never }));
-    model.loadStateDict(state, { assign: true }); // as for sampling
-    model.eval();
+    const stage_2 = { target: 'DiTwDDTHead', params: entry.config };
+    const model = loadGenerator({ stage_2 } as never, path);
     finite(model.forward(randn([1, 768, 16, 16]), full([1], 0.5), tensor([3], { dtype: 'i64' })), [1, 768, 16, 16]);
     model.dispose();
   }
-  dispose(state);
-}
-
-/** Begins the measurement of peak memory anew: writing the file took more. */
-function resetPeak(): void {
-  if (process.platform === 'linux') writeFileSync('/proc/self/clear_refs', '5');
-}
-
-/** Peak memory since then, mapped pages of the file among it. */
-function peak(): string {
-  if (process.platform !== 'linux') return 'memory unknown';
-  const status = readFileSync('/proc/self/status', 'utf8');
-  const gigabytes = (key: string) => (Number(new RegExp(`${key}:\\s+(\\d+)`).exec(status)?.[1]) / 1e6).toFixed(2);
-  return `peak memory ${gigabytes('VmHWM')} GB`;
 }
 
 for (const name of names)
@@ -92,7 +73,6 @@ for (const name of names)
     try {
       const path = join(folder, name.startsWith('dinov2') ? 'model.safetensors' : 'model.pt');
       write(entry, path);
-      resetPeak();
       const started = performance.now();
       tidy(() => {
         noGrad(() => run(name, entry, path));
@@ -100,7 +80,7 @@ for (const name of names)
       });
       const seconds = (performance.now() - started) / 1000;
       const gigabytes = (statSync(path).size / 1e9).toFixed(2);
-      console.log(`${name}: ${gigabytes} GB loaded and run in ${seconds.toFixed(1)} s, ${peak()}`);
+      console.log(`${name}: ${gigabytes} GB loaded and run in ${seconds.toFixed(1)} s`);
     } finally {
       rmSync(folder, { recursive: true });
     }
