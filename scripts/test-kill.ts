@@ -12,7 +12,7 @@ const { values } = parseArgs({
   options: {
     times: { type: 'string', default: '50' },
     seed: { type: 'string', default: '0' },
-    stages: { type: 'string', default: 'rae,adversarial,accumulated,dit,cached,sample' },
+    stages: { type: 'string', default: 'rae,adversarial,accumulated,dit,online,cached,sample' },
   },
 });
 const [times, seed] = [Number(values.times), Number(values.seed)];
@@ -28,6 +28,7 @@ const known: readonly (Stage | 'sample')[] = [
   'adversarial',
   'accumulated',
   'dit',
+  'online',
   'cached',
   'sample',
 ];

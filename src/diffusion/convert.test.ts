@@ -36,12 +36,12 @@ describe('predictions', () => {
     });
   });
 
-  test('noise and score predictions are refused at the data end', () => {
+  test.each(['noise', 'score', 'data'] as const)('%s predictions are refused at the data end', (prediction) => {
     tidy(() => {
-      const velocity = velocityOf(linear, 'noise', (x) => x);
-      expect(() => velocity(tensor([[2]]), 0)).toThrow(
-        'noise prediction: expected a time above 0, received 0. End the grid above 0',
-      );
+      const at0 = (path: Path) => velocityOf(path, prediction, (x) => x)(tensor([[2]]), 0);
+      const refusal = `${prediction} prediction: expected a time above 0, received 0. End the grid above 0`;
+      for (const path of [linear, gvp]) expect(() => at0(path)).toThrow(refusal);
+      expect(Number.isFinite(at0(vp).item())).toBe(true); // which ends with sigma = 0.007
     });
   });
 });

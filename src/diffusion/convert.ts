@@ -13,10 +13,14 @@ import type { Prediction } from './time.ts';
 /** A time for the whole batch, or one for each sample [B]. */
 export type Time = number | Tensor;
 
-/** The velocity that belongs to a network's `output` of this kind at `x` [B, ...]. All but velocity need sigma(t) > 0, noise and score alpha(t) > 0 too. */
+/**
+ * The velocity that belongs to a network's `output` of this kind at `x` [B, ...]. All but velocity need sigma(t) > 0, noise and score
+ * alpha(t) > 0 too; a number `t` without that is an ArgumentError, a tensor gives NaN.
+ */
 export function toVelocity(path: Path, prediction: Prediction, output: Tensor, x: Tensor, t: Time): Tensor {
   if (prediction === 'velocity') return output;
-  const time = timeTensor(t, x, prediction);
+  const time = timeTensor(t, x);
+  refuseDataEnd(path, prediction, t);
   const sigma = over(path.sigma(time), x);
   if (prediction === 'data') {
     const noise = x.sub(over(path.alpha(time), x).mul(output)).div(sigma);
@@ -32,7 +36,8 @@ export function toVelocity(path: Path, prediction: Prediction, output: Tensor, x
 /** What a network of this kind would have predicted where the velocity is `v`: the inverse of `toVelocity`. */
 export function fromVelocity(path: Path, prediction: Prediction, v: Tensor, x: Tensor, t: Time): Tensor {
   if (prediction === 'velocity') return v;
-  const time = timeTensor(t, x, prediction);
+  const time = timeTensor(t, x);
+  if (prediction !== 'data') refuseDataEnd(path, prediction, t);
   const [alpha, sigma] = [over(path.alpha(time), x), over(path.sigma(time), x)];
   const [alphaSlope, sigmaSlope] = [over(path.alphaSlope(time), x), over(path.sigmaSlope(time), x)];
   const determinant = alpha.mul(sigmaSlope).sub(alphaSlope.mul(sigma));
@@ -57,11 +62,12 @@ export function velocityOf(path: Path, prediction: Prediction, predict: Velocity
   return (x, t) => toVelocity(path, prediction, predict(x, t), x, t);
 }
 
-function timeTensor(t: Time, x: Tensor, prediction: Prediction): Tensor {
-  if (typeof t !== 'number') return t;
-  if (t === 0 && prediction !== 'data') {
-    const next = 'End the grid above 0 (referenceGrid): at the data end only velocity and data are defined.';
-    throw new ArgumentError(expected(`${prediction} prediction`, 'a time above 0', t, next));
-  }
-  return tensor([t], { dtype: x.dtype === 'f64' ? 'f64' : 'f32', device: x.device });
+function timeTensor(t: Time, x: Tensor): Tensor {
+  return typeof t === 'number' ? tensor([t], { dtype: x.dtype === 'f64' ? 'f64' : 'f32', device: x.device }) : t;
+}
+
+function refuseDataEnd(path: Path, prediction: Prediction, t: Time): void {
+  if (t !== 0 || path.sigma(tensor([0])).item() > 0) return; // VP keeps some noise to the end
+  const next = 'End the grid above 0 (referenceGrid): there the velocity cannot be told from it.';
+  throw new ArgumentError(expected(`${prediction} prediction`, 'a time above 0', t, next));
 }

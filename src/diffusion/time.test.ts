@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Generator, tensor, tidy } from '../tensor/index.ts';
 import { ArgumentError } from '../util/errors.ts';
-import { gvp, linear, vp } from './path.ts';
+import { gvp, linear, vp, vpReference } from './path.ts';
 import {
   dimensionShift,
   gridToZero,
@@ -112,7 +112,8 @@ describe('training times', () => {
     expect(trainingInterval(linear, 'velocity', 0.1)).toEqual([0, 0.999]);
     expect(trainingInterval(gvp, 'score')).toEqual([1e-3, 0.999]);
     expect(trainingInterval(vp, 'velocity')).toEqual([0, 0.99999]);
-    expect(samplingInterval(vp, 'noise')).toEqual([0, 0.999]);
+    expect(samplingInterval(vp, 'noise')).toEqual([1e-3, 0.999]); // at t = 1 its alpha is 0
+    expect(samplingInterval(vpReference, 'noise')).toEqual([0, 0.999]);
   });
 
   test.each([

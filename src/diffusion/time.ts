@@ -57,10 +57,12 @@ export function trainingInterval(path: Path, prediction: Prediction, eps?: numbe
 
 /**
  * What the ODE grid runs over: 1 - low down to 1 - high before the shift.
- * Differs from the reference: `eps` has a default (1e-3); there it stays unset, so that all but velocity on Linear and GVP fail.
+ * Differs from the reference: `eps` has a default (1e-3); there it stays unset, so that all but velocity on Linear and GVP fail. And `vp`
+ * starts below t = 1, where its alpha is 0 and rises infinitely fast; `vp-reference`, whose drift is another's, starts at 1.
  */
 export function samplingInterval(path: Path, prediction: Prediction, eps = 1e-3): Interval {
-  return trainingInterval(path, prediction, eps);
+  const [low, high] = trainingInterval(path, prediction, eps);
+  return [path.name === 'vp' ? Math.max(low, eps) : low, high];
 }
 
 export interface TimeOptions {

@@ -14,10 +14,13 @@ import {
   type LabelledVelocity,
   type LastStep,
   linear,
+  type Path,
+  type Prediction,
   pathNamed,
   referenceGrid,
   type Step,
   sampleOde,
+  samplersBeforeEnd,
   sampleSde,
   samplingInterval,
   sdeNameOf,
@@ -177,7 +180,15 @@ export function samplingTimes(
     const high = sde.lastStep === 'none' ? interval[1] : 1 - sde.lastStepSize;
     return referenceGrid(steps, { shift, interval: [low, high] });
   }
+  if (end === 'zero') checkEndAtZero(path, prediction, method);
   return end === 'zero' ? gridToZero(steps, { shift, interval }) : referenceGrid(steps, { shift, interval });
+}
+
+/** At t = 0 nothing but velocity can be asked for, except on VP, which keeps some noise. */
+function checkEndAtZero(path: Path, prediction: Prediction, method: string): void {
+  if (prediction === 'velocity' || path.name === 'vp' || samplersBeforeEnd.some((name) => name === method)) return;
+  const next = `'${method}' looks at t = 0, where no velocity follows from it. Others do not: ${samplersBeforeEnd.join(', ')}.`;
+  throw new ConfigError(expected('--end', `'reference' with ${prediction} prediction`, 'zero', next));
 }
 
 export type SamplerChoice = Pick<SamplingOptions, 'method' | 'steps' | 'end' | 'rtol' | 'atol' | 'sde'>;
@@ -239,7 +250,7 @@ export function labelled(
   return (x, t, y) => {
     const time = full([x.size(0)], t, { device: x.device });
     const output = autocast({ dtype: 'bf16', enabled: precision === 'bf16' }, () => model.forward(x, time, y));
-    return toVelocity(path, prediction, output, x, time);
+    return toVelocity(path, prediction, output, x, t);
   };
 }
 

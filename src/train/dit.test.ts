@@ -1,15 +1,17 @@
-import { mkdtempSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type RunConfigInput, resolveConfig } from '../config/index.ts';
-import { createStage2 } from '../models/stage2.ts';
-import { readMetrics } from '../runs/index.ts';
-import { Generator, randn } from '../tensor/index.ts';
+import { generateLatents, samplingTimes } from '../inference/generate.ts';
+import { createStage2, type Stage2Model } from '../models/stage2.ts';
+import { latestCheckpoint, readMetrics } from '../runs/index.ts';
+import { Generator, noGrad, randn, type Tensor } from '../tensor/index.ts';
 import { ConfigError } from '../util/errors.ts';
-import { log } from '../util/log.ts';
+import { Log } from '../util/log.ts';
 import { previewSampling, trainDit } from './dit.ts';
-import type { LatentSet } from './latents.ts';
+import type { LatentBatches, LatentSet } from './latents.ts';
 
 const stage_2 = (class_dropout_prob: number) => ({
   target: 'stage2.models.DDT.DiTwDDTHead' as const,
@@ -44,12 +46,19 @@ test('classifier-free guidance of a model without a null label is refused before
 });
 
 const SHAPE = [16, 2, 3] as const; // a rectangle
-const fixed = randn([8, ...SHAPE], { generator: new Generator(0) });
+const fixed = randn([8, ...SHAPE], { generator: new Generator(7) }); // training draws from 0
 const labels = Int32Array.from([0, 1, 2, 0, 1, 2, 0, 1]);
 const batch = { labels, latents: () => fixed.clone() };
 
-/** A run of three steps on the same eight latents, without pictures; returns its losses. */
-async function train(input: Partial<RunConfigInput>, params: object = {}): Promise<number[]> {
+interface Trial {
+  params?: object;
+  batches?: LatentBatches['next'];
+  stopAt?: number;
+  created?: (model: Stage2Model) => void;
+}
+
+/** A run of a few steps, without pictures; by default on the same eight latents. The caller disposes the model. */
+async function run(input: Partial<RunConfigInput>, { params, batches, stopAt = 3, created }: Trial = {}) {
   const out = mkdtempSync(join(tmpdir(), 'rae-dit-'));
   const config = resolveConfig({
     stage_2: {
@@ -65,36 +74,117 @@ async function train(input: Partial<RunConfigInput>, params: object = {}): Promi
       },
     },
     misc: { time_dist_shift_base: 64 },
-    training: { steps: 100, global_batch_size: 8, log_interval: 1, optimizer: { lr: 3e-3 } },
     ...input,
+    training: { steps: 100, global_batch_size: 8, log_interval: 1, optimizer: { lr: 3e-3 }, ...input.training },
   });
   const set: LatentSet = { size: 8, label: (i) => labels[i]!, read: async () => batch };
+  const model = createStage2(config.stage_2!, { generator: new Generator(1) });
+  created?.(model);
+  const warnings: string[] = [];
   await trainDit({
     config,
     rae: undefined as never, // decodes grids, of which none is due
-    model: createStage2(config.stage_2!, { generator: new Generator(1) }),
-    batches: { size: 8, state: () => 0, restore: () => {}, next: async () => batch },
+    model,
+    batches: { size: 8, state: () => 0, restore: () => {}, next: batches ?? (async () => batch) },
     train: set,
     heldOut: set,
     out,
     resume: false,
-    stopAt: 3,
-    log,
+    stopAt,
+    log: new Log({ stream: { write: (text) => warnings.push(text) } }),
   });
+  return { out, config, model, warnings: warnings.filter((line) => line.startsWith('warning')) };
+}
+
+async function train(input: Partial<RunConfigInput>, params: object = {}): Promise<number[]> {
+  const { out, model } = await run(input, { params });
+  model.dispose();
   return readMetrics(join(out, 'metrics.jsonl')).map((line) => line['train/loss'] as number);
 }
 
-test.each([
-  { path_type: 'Linear', prediction: 'noise' },
-  { path_type: 'Linear', prediction: 'data' },
-  { path_type: 'GVP', prediction: 'velocity' },
-  { path_type: 'VP', prediction: 'score' },
-] as const)('$path_type with $prediction prediction is trained, on rectangles', async (params) => {
-  log.quiet = true;
-  const losses = await train({ transport: { params } });
-  expect(losses.every(Number.isFinite)).toBe(true);
-  expect(losses[2]).toBeLessThan(2 * losses[0]!);
+describe.each(['Linear', 'GVP', 'VP'] as const)('on the path %s', (path_type) => {
+  test.each(['velocity', 'noise', 'score', 'data'] as const)(
+    'rectangles are learned by %s prediction, and sampled to either end',
+    async (prediction) => {
+      const { out, config, model } = await run({ transport: { params: { path_type, prediction } } });
+      const losses = readMetrics(join(out, 'metrics.jsonl')).map((line) => line['train/loss'] as number);
+      expect(losses.every(Number.isFinite)).toBe(true);
+      expect(losses[2]).toBeLessThan(2 * losses[0]!);
+      model.eval();
+      for (const [method, end] of [
+        ['heun2', 'reference'],
+        ['ab2', 'zero'],
+      ] as const) {
+        const options = { method, end, steps: 8, guidance: {}, seed: 0, batch: 2 };
+        const { latents } = generateLatents(config, model, [0, 1], options);
+        expect(latents.isfinite().all().item(), `${method} to ${end}`).toBe(1);
+        latents.dispose();
+      }
+      const ended = { method: 'heun2', end: 'zero', steps: 8 } as const;
+      const velocityThere = prediction === 'velocity' || path_type === 'VP';
+      if (velocityThere) expect(samplingTimes(config, ended).at(-1)).toBe(0);
+      else expect(() => samplingTimes(config, ended)).toThrow(/--end: expected 'reference' with .* 'heun2' looks at/);
+      model.dispose();
+    },
+  );
 });
+
+describe('numbers that are not finite', () => {
+  const STOP = 4;
+  const training = { checkpoint_every: 1 };
+  /** Batches of which the third, asked for once, is spoiled. */
+  const spoiled = (spoil: (latents: Tensor) => Tensor): LatentBatches['next'] => {
+    let asked = 0;
+    return async () => {
+      const third = asked++ === 2;
+      return { labels, latents: () => (third ? spoil(fixed.clone()) : fixed.mul(1 + asked)) };
+    };
+  };
+  const nan = (latents: Tensor) => latents.mul(Number.NaN);
+
+  test('a spoiled batch stops the run, whose last checkpoint stays', async () => {
+    await expect(run({ training }, { batches: spoiled(nan), stopAt: STOP })).rejects.toThrow(
+      /step 2: expected finite numbers, received loss NaN and non-finite values in the gradients of .*x_embedder/,
+    );
+  });
+
+  test('after going back, weights and optimiser are as if the batch had been skipped', async () => {
+    const rolled = { training: { ...training, non_finite: 'rollback' as const } };
+    const skip = await run(
+      { training: { ...training, non_finite: 'skip' } },
+      { batches: spoiled(nan), stopAt: STOP + 1 }, // one step is lost
+    );
+    const back = await run(rolled, { batches: spoiled(nan), stopAt: STOP });
+    let broken: Stage2Model | undefined;
+    const breaking = spoiled((latents) => {
+      noGrad(() => broken!.namedParameters()[0]![1].fill_(Number.NaN));
+      return latents;
+    });
+    const created = (model: Stage2Model) => {
+      broken = model;
+    };
+    const mended = await run(rolled, { batches: breaking, stopAt: STOP, created });
+    for (const { warnings } of [skip, back]) {
+      expect(warnings.join()).toMatch(/step 2: expected finite numbers, received loss NaN .* gradients of /);
+    }
+    expect(mended.warnings.join()).toMatch(/step 2: .* in the parameters pos_embed\. Back to step 2, on with/);
+    const [wanted, ...others] = [skip, back, mended].map(({ out }) => checkpointOf(out));
+    for (const other of others) expect(other).toEqual(wanted);
+    const steps = readMetrics(join(back.out, 'metrics.jsonl')).map((line) => line.step);
+    expect(steps).toEqual([1, 2, 3, 4]);
+    for (const { model } of [skip, back, mended]) model.dispose();
+  });
+});
+
+/** Hashes of weights and moments in the newest checkpoint, without its step in their headers; the average depends on that. */
+function checkpointOf(out: string): string[] {
+  const { path } = latestCheckpoint(out)!;
+  return ['model', 'optimizer'].map((name) => {
+    const bytes = readFileSync(join(path, `${name}.safetensors`));
+    const body = bytes.subarray(8 + Number(bytes.readBigUInt64LE()));
+    return createHash('sha256').update(body).digest('hex');
+  });
+}
 
 test('the loss weight is reached from the configuration', async () => {
   const [plain] = await train({ transport: { params: { prediction: 'noise' } } });

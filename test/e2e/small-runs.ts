@@ -9,13 +9,14 @@ import { log } from '../../src/util/log.ts';
 
 /**
  * The stages, and stage 1 with its adversary in all three phases: before it, its updates alone from step 2, the game from step 4;
- * `accumulated` is that in bf16 and in four micro-batches a step. `cached` is stage 2 likewise, on the cache that `cacheArguments` make.
+ * `accumulated` is that in bf16 and in four micro-batches a step. `online` is stage 2 likewise, with several averages; `cached` is that on the
+ * cache that `cacheArguments` make.
  */
-export type Stage = 'encoder' | 'rae' | 'adversarial' | 'accumulated' | 'dit' | 'cached';
+export type Stage = 'encoder' | 'rae' | 'adversarial' | 'accumulated' | 'dit' | 'online' | 'cached';
 
 /** What `rae train` calls the stage. */
 export const verbOf = (stage: Stage) =>
-  ({ adversarial: 'rae', accumulated: 'rae', cached: 'dit' })[stage as string] ?? stage;
+  ({ adversarial: 'rae', accumulated: 'rae', online: 'dit', cached: 'dit' })[stage as string] ?? stage;
 
 export function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), 'rae-e2e-'));
@@ -36,7 +37,7 @@ function set(...values: string[]): string[] {
   return values.flatMap((value) => ['--set', value]);
 }
 
-/** How `cached` runs, beside where its latents come from. */
+/** How `online` and `cached` run, beside where their latents come from. */
 export const CACHED = [
   ...['--precision', 'bf16'],
   ...set('training.grad_accum_steps=4', 'data.flip=true', 'training.ema_decays=[0.5,0.9]'),
@@ -66,6 +67,7 @@ export function trainArguments(stage: Stage, folder: string, out: string, more: 
     adversarial,
     accumulated: [...adversarial, '--precision', 'bf16', ...set('training.grad_accum_steps=4')],
     dit,
+    online: [...dit, ...CACHED],
     cached: [...dit, ...['--latents', join(folder, 'latents'), '--eval-latents', join(folder, 'held-out')], ...CACHED],
   }[stage];
   const verb = verbOf(stage);

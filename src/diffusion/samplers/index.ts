@@ -41,6 +41,9 @@ export type SamplerName = keyof typeof samplers;
 /** Those that choose their own steps: their grid only says what to report. */
 export const adaptiveSamplers: readonly SamplerName[] = ['dopri5', 'dopri8', 'bosh3', 'fehlberg2', 'adaptive_heun'];
 
+/** Those that never ask for the velocity at the grid's last time. */
+export const samplersBeforeEnd: readonly SamplerName[] = ['euler', 'midpoint', 'heun3', 'ab2', 'dpmpp_2m'];
+
 /** The sampler of this name. */
 export function samplerNamed(name: string): Sampler {
   if (Object.hasOwn(samplers, name)) return samplers[name as SamplerName];

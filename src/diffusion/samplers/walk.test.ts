@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { memoryStats, tensor, tidy, zeros } from '../../tensor/index.ts';
 import { ArgumentError } from '../../util/errors.ts';
-import { referenceGrid } from '../time.ts';
-import { type SamplerName, sampleOde, samplerNamed, samplers } from './index.ts';
+import { gridToZero, referenceGrid } from '../time.ts';
+import { type SamplerName, sampleOde, samplerNamed, samplers, samplersBeforeEnd } from './index.ts';
 import { sdeSamplers } from './sde.ts';
 import type { Velocity } from './walk.ts';
 
@@ -113,6 +113,19 @@ describe('evaluations', () => {
 });
 
 describe('arguments', () => {
+  test.each(names.filter((name) => name !== 'explicit_adams'))(
+    '%s looks at the last time or beyond, or is said not to',
+    (name) => {
+      const asked: number[] = [];
+      const seen: Velocity = (x, t) => {
+        asked.push(t);
+        return field(x, t);
+      };
+      tidy(() => samplerNamed(name)(seen, tensor([[0.5]]), gridToZero(5)));
+      expect(Math.min(...asked) <= 0).toBe(!samplersBeforeEnd.includes(name));
+    },
+  );
+
   test('an unknown sampler lists the known ones', () => {
     expect(() => samplerNamed('tsit5')).toThrow(ArgumentError);
     expect(() => samplerNamed('tsit5')).toThrow('expected one of euler, midpoint, heun2,');
