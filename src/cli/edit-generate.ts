@@ -1,6 +1,7 @@
 // rae edit interpolate and mix: pictures from noise, between seeds and classes.
 
 import type { Command } from 'commander';
+import type { LoadedGenerator } from '../inference/load-model.ts';
 import { dispose } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
@@ -10,7 +11,7 @@ import { integerOption, parseNumber, printResult } from './shared.ts';
 
 interface InterpolateFlags extends EditFlags {
   seeds?: string;
-  classes: string;
+  classes?: string;
   num: number;
 }
 
@@ -25,7 +26,7 @@ export function interpolateCommand(): Command {
     'rae edit interpolate --model runs/dit --classes ring,star --num 9 --out classes.png',
   ].join('\n');
   return editVerb('interpolate', 'frames between seeds (slerp of their noise) and between classes', example)
-    .requiredOption('--classes <list>', 'a class, or a class for each key frame, by number or name')
+    .option('--classes <list>', 'a class, or a class for each key frame, by number or name')
     .option('--seeds <list>', 'a seed, or a seed for each key frame (default: --seed)')
     .addOption(integerOption('--num <n>', 'frames, the key frames included', { min: 2, default: 9 }))
     .action(interpolate);
@@ -34,7 +35,8 @@ export function interpolateCommand(): Command {
 async function interpolate(options: InterpolateFlags): Promise<void> {
   const edit = beginEdit(options);
   const { model, editor, how } = edit;
-  const classes = classList(options.classes, model, '--classes');
+  const classes =
+    options.classes === undefined ? withoutClasses(model) : classList(options.classes, model, '--classes');
   const seeds = options.seeds?.split(',').map((text) => parseNumber('--seeds', text, { min: 0 }, true)) ?? [
     options.seed,
   ];
@@ -59,6 +61,12 @@ async function interpolate(options: InterpolateFlags): Promise<void> {
   await writePictures(options.out, pictures, { side: model.side, columns: options.num });
   const result = { out: options.out, pictures: options.num, classes, seeds };
   printResult(options, result, `${options.out}: ${options.num} frames over ${keys} key frames, ${how}`);
+}
+
+/** The label of a model that has no classes. ConfigError for one that has. */
+function withoutClasses({ config }: LoadedGenerator): number[] {
+  if (config.misc.num_classes === 0) return [0];
+  throw new ConfigError(expected('--classes', 'a class, or one for each key frame', 'none'));
 }
 
 export function mixCommand(): Command {

@@ -50,13 +50,14 @@ export interface Edit {
   how: string;
 }
 
-/** The model, and an editor of it. Edits end at t = 0 unless told otherwise; `unguided` where the configuration's guidance is not meant. */
+/** The model, and an editor of it. Edits end at t = 0 where velocity is predicted, unless told otherwise; `unguided` where the configuration's guidance is not meant. */
 export function beginEdit(options: EditFlags, { unguided = false }: { unguided?: boolean } = {}): Edit {
   beginVerb(options);
   const model = loadModel(options.model, { ...options, need: 'generator' });
   if (unguided) options.guidance ??= 'none';
   const sampler = samplerFrom(model.config, options);
-  if (options.end === undefined && sampler.sde === undefined) sampler.end = 'zero';
+  const velocity = model.config.transport.params.prediction === 'velocity'; // which alone there is at t = 0
+  if (options.end === undefined && sampler.sde === undefined && velocity) sampler.end = 'zero';
   const { choice, guidance } = guidanceFrom(model, options);
   const { seed, precision } = options;
   const onStep = ({ step, of }: { step: number; of: number }) => {
@@ -74,13 +75,14 @@ export function classList(text: string, { config, classes }: LoadedGenerator, fl
   throw new ConfigError(expected(flag, 'classes by number or name', text));
 }
 
-/** The label of --class: one class, else the null label. ConfigError where the model has none. */
+/** The label of --class: one class, else the null label, or 0 where there are no classes. ConfigError where there is no null label. */
 export function photoLabel({ class: name }: EditFlags, model: LoadedGenerator): number {
   if (name !== undefined) {
     const labels = classList(name, model, '--class');
     if (labels.length === 1) return labels[0]!;
     throw new ConfigError(expected('--class', 'one class', name));
   }
+  if (model.config.misc.num_classes === 0) return 0;
   if (model.generator.nullLabel !== undefined) return model.config.misc.null_label;
   throw new ConfigError('--class: expected a class for this model, which has no null label, received none.');
 }

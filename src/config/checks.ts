@@ -145,7 +145,7 @@ function checkLatent({ misc, stage_2 }: RunConfig): string[] {
   return problems;
 }
 
-function checkSampling({ sampler, guidance }: RunConfig): string[] {
+function checkSampling({ sampler, guidance, stage_2 }: RunConfig): string[] {
   const problems: string[] = [];
   if (sampler.mode === 'ODE') {
     const { num_steps, reverse } = sampler.params;
@@ -163,6 +163,13 @@ function checkSampling({ sampler, guidance }: RunConfig): string[] {
   if (guidance.method === 'autoguidance' && guidance.scale > 1 && guidance.guidance_model === undefined) {
     problems.push(
       'guidance.guidance_model: expected a model {target, params, ckpt} for autoguidance, received nothing.',
+    );
+  }
+  const without =
+    (stage_2?.params.num_classes === 0 && 'classes') || (stage_2?.params.class_dropout_prob === 0 && 'label dropout');
+  if (without && guidance.method === 'cfg' && guidance.scale > 1) {
+    problems.push(
+      `guidance.scale: expected 1 (no classifier-free guidance) for a model without ${without}, received ${guidance.scale}.`,
     );
   }
   return problems;

@@ -187,4 +187,8 @@ test('labels are read as numbers or names, and what is no class is named', () =>
   );
   expect(() => parseLabels('mon', config, names)).toThrow(/received 'mon'\. Did you mean 'moon'\?/);
   expect(() => parseLabels('', config, names)).toThrow(/received ''/);
+  const without = { ...config, misc: { ...config.misc, num_classes: 0 } };
+  expect(() => parseLabels('ring', without, undefined)).toThrow(
+    '--labels: expected none: the model has no classes, received',
+  );
 });

@@ -226,7 +226,7 @@ export function guidanceOf(config: RunConfig, model: Stage2Model, guide?: Labell
 export function nullLabelOf({ misc }: RunConfig, model: Stage2Model): number {
   if (model.nullLabel !== undefined) return misc.null_label;
   const what = 'a model trained with label dropout for classifier-free guidance';
-  throw new ConfigError(`guidance: expected ${what}, received one without a null label.`);
+  throw new ConfigError(`guidance: expected ${what}, received one without a null label. Leave guidance out.`);
 }
 
 /** sqrt(dim / base) of the configuration's latent. */

@@ -67,6 +67,7 @@ export function parseLabels(
   where = '--labels',
 ): LabelChoice {
   if (text === 'all' || text === 'random' || text === 'equal') return text;
+  if (misc.num_classes === 0) throw new ConfigError(expected(where, 'none: the model has no classes', text));
   return text.split(',').map((part) => {
     const name = part.trim();
     const label = /^\d+$/.test(name) ? Number(name) : labelNamed(name, names);

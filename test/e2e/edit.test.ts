@@ -64,6 +64,7 @@ it('variations, mixtures and inpainting give a grid each', async () => {
 });
 
 it.each<[string, string[], RegExp]>([
+  ['interpolate', ['--seeds', '1,2'], /^--classes: expected a class, or one for each key frame, received 'none'/],
   ['interpolate', ['--classes', 'ring'], /^--seeds, --classes: expected at least two of one of them/],
   [
     'interpolate',

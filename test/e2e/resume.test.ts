@@ -29,6 +29,19 @@ describe.each<Stage>(['encoder', 'rae', 'adversarial', 'accumulated', 'dit'])('t
   });
 });
 
+it('a model without classes is trained, resumed, sampled and edited', async () => {
+  const out = join(folder, 'without');
+  const without = ['misc.num_classes=0', 'guidance.scale=1'].flatMap((value) => ['--set', value]);
+  await rae(trainArguments('dit', folder, out, [...without.slice(0, 2), '--steps', '2']), 2); // the recipe's guidance
+  await rae(trainArguments('dit', folder, out, [...without, '--steps', '2']));
+  await rae(['train', 'dit', '--out', out, '--resume', '--threads', '1', '--steps', '4']);
+  const few = ['--model', out, '--threads', '1', '--steps', '2', '--num', '2', '--out', join(folder, 'without.png')];
+  await rae(['sample', ...few]);
+  await rae(['sample', ...few, '--labels', 'ring'], 2);
+  await rae(['edit', 'interpolate', ...few, '--seeds', '1,2']);
+  await rae(['edit', 'vary', ...few, '--input', 'embedded']);
+});
+
 describe('a run directory', () => {
   it('is not overwritten without --resume', async () => {
     await rae(trainArguments('encoder', folder, join(folder, 'encoder')), 2);
