@@ -23,6 +23,8 @@ const READERS = {
 
 interface Reading {
   seconds: number;
+  /** Computing, of all threads. */
+  cpu: number;
   value: number;
   peak: number;
   own: number;
@@ -37,6 +39,8 @@ export interface LoadRow {
   seconds: number;
   /** Median of the ratios ours mmap / this reader, in the same round. */
   ratio: number;
+  /** The same of the seconds of computing, which a busy machine changes less. */
+  cpuRatio: number;
   peak: number;
   own: number;
 }
@@ -115,18 +119,14 @@ function compare(
       Math.abs(mine[0]!.value - ours[0]!.value) > 1e-3 * Math.abs(ours[0]!.value) + 1
     )
       throw new Error(`bench load: expected ${reader} to read what ours does, received other sums`);
+    const median = (of: (reading: Reading, i: number) => number) => quantile(mine.map(of), 0.5);
     return {
       file,
       reader,
       touch,
-      seconds: quantile(
-        mine.map(({ seconds }) => seconds),
-        0.5,
-      ),
-      ratio: quantile(
-        mine.map(({ seconds }, i) => ours[i]!.seconds / seconds),
-        0.5,
-      ),
+      seconds: median(({ seconds }) => seconds),
+      ratio: median(({ seconds }, i) => ours[i]!.seconds / seconds),
+      cpuRatio: median(({ cpu }, i) => ours[i]!.cpu / cpu),
       peak: Math.max(...mine.map(({ peak }) => peak)),
       own: Math.max(...mine.map(({ own }) => own)),
     };
@@ -136,16 +136,17 @@ function compare(
 /** The rows in fixed columns. */
 export function loadTable(rows: readonly LoadRow[]): string {
   const mb = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MB`;
-  const cells = rows.map(({ file, reader, touch, seconds, ratio, peak, own }) => [
+  const cells = rows.map(({ file, reader, touch, seconds, ratio, cpuRatio, peak, own }) => [
     file,
     touch ? 'every byte' : 'ready',
     reader,
     `${seconds.toFixed(4)} s`,
     ratio.toFixed(3),
+    cpuRatio.toFixed(3),
     mb(peak),
     mb(own),
   ]);
-  const all = [['file', 'until', 'reader', 'time', 'ours mmap /', 'peak', 'own'], ...cells];
+  const all = [['file', 'until', 'reader', 'time', 'ours mmap /', 'of CPU time', 'peak', 'own'], ...cells];
   const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
   return all
     .map((row) => row.map((cell, i) => (i < 3 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '))

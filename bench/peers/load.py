@@ -26,15 +26,16 @@ def read(method, path, touch):
     if method == "safetensors.torch":
         from safetensors.torch import load_file
     before = anonymous()
-    start = time.perf_counter()
+    start, clock = time.perf_counter(), time.process_time()
     if method == "safetensors.torch":
         state = load_file(path)
     else:
         state = torch.load(path, weights_only=True, mmap=method == "torch.load mmap")
     total = sum(float(t.sum()) for t in state.values()) if touch else 0.0
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - clock
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "value": total, "peak": peak, "own": anonymous() - before, "tensors": len(state)}))
+    own = anonymous() - before
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "value": total, "peak": peak, "own": own, "tensors": len(state)}))
 
 
 torch.set_num_threads(int(sys.argv[1]))

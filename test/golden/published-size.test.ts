@@ -1,6 +1,6 @@
-// Models of published size with random weights in the published layouts: written, loaded strictly, run once on the CPU. Takes minutes and
-// some GB of disk and memory, so it runs only where RAE_FIXTURES has their layouts and RAE_PUBLISHED_SIZE names which: all, or some of ditdh-XL-256, decoder-ViTXL-c768-n256,
-// dinov2-with-registers-base, dinov2-with-registers-large. One model at a time.
+// Models of published size with random weights in the published layouts: written, loaded strictly, run once on the CPU, one at a time.
+// Takes minutes and some GB of disk and memory, so it runs only where RAE_FIXTURES has their layouts and RAE_PUBLISHED_SIZE names which:
+// all, or some of ditdh-XL-256, decoder-ViTXL-c768-n256, dinov2-with-registers-base, dinov2-with-registers-large.
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
