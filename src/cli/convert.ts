@@ -13,7 +13,7 @@ import type { Dtype } from '../tensor/index.ts';
 import { dispose } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
-import { count } from '../util/format.ts';
+import { counted } from '../util/format.ts';
 import { log } from '../util/log.ts';
 import { beginVerb, stopIfInterrupted } from './model-options.ts';
 import { printResult, type VerbOptions, verb } from './shared.ts';
@@ -73,7 +73,7 @@ function run(given: string, out: string, options: ConvertOptions): void {
     onTensor: (name) => {
       stopIfInterrupted(() => 'nothing was written.');
       tensors += 1;
-      log.live(`${count(tensors)} tensors, ${name}`);
+      log.live(`${counted(tensors, 'tensor')}, ${name}`);
     },
   };
   const source = openSource(given, { raw: options.raw ?? false, ema: options.ema ?? false });
@@ -82,7 +82,7 @@ function run(given: string, out: string, options: ConvertOptions): void {
     : convertPart(source, out, options, writing);
   log.done();
   const result: Written = { in: source.path, out, to: options.to, parts, tensors, notes };
-  const text = `${out}: ${parts.join(', ')} of ${source.path} for ${options.to}, ${count(tensors)} tensors`;
+  const text = `${out}: ${parts.join(', ')} of ${source.path} for ${options.to}, ${counted(tensors, 'tensor')}`;
   printResult(options, result, [text, ...notes.map((note) => `note: ${note}`)].join('\n'));
 }
 
