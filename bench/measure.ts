@@ -2,7 +2,7 @@
 // ratio; the median of the ratios is the result, their quartiles say how far to trust it.
 import { benchWeights } from './python.ts';
 import { type Side, startOurs, startPeer } from './side.ts';
-import type { Work } from './works.ts';
+import type { Beside, Work } from './works.ts';
 
 const SAMPLE = 0.5; // seconds of work in a sample, about
 const WARM_UP = 1.5; // seconds of each side before anything counts, at least three runs
@@ -24,7 +24,7 @@ export interface Row {
   /** What both computed in their first run. */
   value: readonly [ours: number, peer: number];
   growth?: { tensors: number; resident: number };
-  /** Arithmetic of a training step a second, of the most that large matrix products reach here. */
+  /** Arithmetic a second, of the most that large matrix products reach here. */
   share?: { flops: number; peak: number };
 }
 
@@ -32,20 +32,20 @@ export interface MeasureOptions {
   python: string;
   threads: number;
   pairs: number;
-  /** Beside torch.compile instead of eager PyTorch, where the work can. */
-  compile?: boolean;
+  /** What is run beside ours: eager PyTorch when left out. */
+  beside?: Beside;
   /** Hears of every pair. */
   onPair?: (pair: number, ratio: number) => void;
 }
 
 export async function measure(
   work: Work,
-  { python, threads, pairs, compile = false, onPair }: MeasureOptions,
+  { python, threads, pairs, beside = 'eager', onPair }: MeasureOptions,
 ): Promise<Row> {
   const weights = work.weights && (await benchWeights(python, work.peer, work.weights));
   const config = { ...work.config, ...(weights && { weights }) };
   const ours = await startOurs(work.ours, config, threads);
-  const peer = await startPeer(python, work.peer, compile ? { ...config, compile } : config, threads);
+  const peer = await startPeer(python, work.peer, { ...config, peer: beside }, threads);
   try {
     const value = [(await ours.run(work.run, 1)).value, (await peer.run(work.run, 1)).value] as const;
     checkSame(work, value);
@@ -66,7 +66,8 @@ export async function measure(
     const ratios = samples.ours.map((time, i) => time / samples.peer[i]!);
     const [ourPeak = 0, peerPeak = 0] = peaks;
     const time = quantile(samples.ours, 0.5);
-    const flops = work.tokens && ours.ready.parameters && (6 * ours.ready.parameters * work.tokens) / time;
+    const each = work.training === false ? 2 : 6;
+    const flops = work.tokens && ours.ready.parameters && (each * ours.ready.parameters * work.tokens) / time;
     return {
       name: work.name,
       title: work.title,

@@ -3,13 +3,14 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import type { Row } from './measure.ts';
+import type { Beside } from './works.ts';
 
 const SCALE = { ns: 1e9, us: 1e6, ms: 1e3 } as const;
 const MB = 2 ** 20;
 
 /** Cells of one row, the header first. */
 function cells(rows: readonly Row[]): string[][] {
-  const header = ['work', 'ours', 'PyTorch', 'ratio', 'quartiles', 'CPU', 'memory', 'ratio'];
+  const header = ['work', 'ours', 'peer', 'ratio', 'quartiles', 'CPU', 'memory', 'ratio'];
   return [header, ...rows.map(rowCells)];
 }
 
@@ -62,14 +63,14 @@ export function hardware(threads: number): string {
 /** A dated section of docs/benchmarks.md. */
 export function entry(
   rows: readonly Row[],
-  { threads, precision, compile = false }: { threads: number; precision: string; compile?: boolean },
+  { threads, precision, beside = 'eager' }: { threads: number; precision: string; beside?: Beside },
 ): string {
   const [head = [], ...body] = cells(rows);
   const line = (row: readonly string[]) => `| ${row.join(' | ')} |`;
   return [
     `## ${new Date().toISOString().slice(0, 10)}, ${commit()}, ${precision}`,
     '',
-    `${hardware(threads)}, PyTorch ${rows[0]?.peer.version ?? ''} ${peerName(compile)}. ${rows[0]?.pairs ?? 0} pairs a row; ratio = ours / PyTorch.`,
+    `${hardware(threads)}, ${peerName(beside, rows)}. ${rows[0]?.pairs ?? 0} pairs a row; ratio = ours / peer.`,
     '',
     line(head),
     line(head.map((_, i) => (i === 0 ? '---' : '---:'))),
@@ -83,14 +84,20 @@ export function entry(
 export function record(file: string, text: string): void {
   const intro =
     '# Benchmarks\n\n`npm run bench -- --record` adds an entry on top. What is measured, and how: bench/works.ts, bench/measure.ts.\n' +
-    '`--check` fails where a ratio is worse than the newest one recorded here, `--compile` compares with `torch.compile`, `--precision bf16` with autocast.\n';
+    '`--check` fails where a ratio is worse than the newest one recorded here, `--compile` compares with `torch.compile`, `--onnx` with onnxruntime, `--precision bf16` with autocast.\n';
   const old = existsSync(file) ? readFileSync(file, 'utf8') : intro;
   const at = old.indexOf('\n## ');
   const [before, after] = at < 0 ? [old, ''] : [old.slice(0, at), old.slice(at + 1)];
   writeFileSync(file, `${before.trimEnd()}\n\n${text}${after ? `\n${after}` : ''}`);
 }
 
-export const peerName = (compile: boolean) => (compile ? 'torch.compile' : 'eager');
+const PEERS = { eager: 'PyTorch eager', compile: 'PyTorch torch.compile', onnx: 'onnxruntime exported' } as const;
+
+/** What ours was measured beside, with its version: 'PyTorch 2.13.0 eager'. */
+export function peerName(beside: Beside, rows: readonly Row[] = []): string {
+  const [name, how] = PEERS[beside].split(' ');
+  return [name, rows[0]?.peer.version, how].filter(Boolean).join(' ');
+}
 
 function commit(): string {
   try {

@@ -1,4 +1,4 @@
-// npm run bench [-- NAME... --pairs 7 --threads 2 --precision bf16 --compile --json --record --check]: ours beside PyTorch, the same model,
+// npm run bench [-- NAME... --pairs 7 --threads 2 --precision bf16 --compile --onnx --json --record --check]: ours beside PyTorch, the same model,
 // numbers, dtype and threads, each side in its own process, in turns. A NAME picks the works that begin with it; without one all run. `load`
 // is a comparison of its own: reading files of published size (bench/load.ts; --size XL or S).
 import { readFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { benchLoad, loadTable } from './load.ts';
 import { measure, type Row } from './measure.ts';
 import { benchPython } from './python.ts';
 import { entry, hardware, peerName, record, table } from './report.ts';
-import { works } from './works.ts';
+import { type Beside, works } from './works.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -17,6 +17,7 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string', default: '2' },
     precision: { type: 'string', default: 'fp32' },
     compile: { type: 'boolean', default: false }, // beside torch.compile: the works that can be compiled
+    onnx: { type: 'boolean', default: false }, // beside onnxruntime: the works that can be exported
     check: { type: 'boolean', default: false }, // fails where a ratio is worse than the one last recorded, beyond the noise
     json: { type: 'boolean', default: false }, // one JSON object on standard output, the rest on standard error
     size: { type: 'string', default: 'XL' }, // of `load`
@@ -47,8 +48,8 @@ async function bench(): Promise<void> {
     console.log(values.json ? JSON.stringify(rows) : loadTable(rows));
     return;
   }
-  const { compile } = values;
-  const known = works(precision).filter(({ compiles }) => compiles || !compile);
+  const beside = values.onnx ? 'onnx' : values.compile ? 'compile' : 'eager';
+  const known = works(precision).filter(({ peers = ['eager'] }) => peers.includes(beside));
   const chosen = known.filter(({ name }) => positionals.length === 0 || positionals.some((p) => name.startsWith(p)));
   if (chosen.length === 0) {
     throw new Error(
@@ -56,29 +57,29 @@ async function bench(): Promise<void> {
     );
   }
 
-  const python = await benchPython(say, [...new Set(chosen.flatMap(({ packages }) => packages ?? []))]);
+  const exporter = beside === 'onnx' ? ['onnxruntime==1.30.0', 'onnxscript==0.7.2'] : [];
+  const packages = [...exporter, ...chosen.flatMap((work) => work.packages ?? [])];
+  const python = await benchPython(say, [...new Set(packages)]);
   const rows: Row[] = [];
   for (const work of chosen) {
     say(`${work.name}: ${work.title}`);
     const onPair = (pair: number, ratio: number) => say(`  ${pair}/${pairs}  ${ratio.toFixed(3)}`);
-    rows.push(await measure(work, { python, threads, pairs, compile, onPair }));
+    rows.push(await measure(work, { python, threads, pairs, beside, onPair }));
   }
-  say(
-    `\n${hardware(threads)}, PyTorch ${rows[0]?.peer.version} ${peerName(compile)}; ratio = ours / PyTorch, ${precision}`,
-  );
+  say(`\n${hardware(threads)}, ${peerName(beside, rows)}; ratio = ours / peer, ${precision}`);
   (values.json ? say : console.log)(table(rows));
   if (values.json)
     console.log(JSON.stringify({ date: new Date().toISOString(), hardware: hardware(threads), precision, rows }));
-  if (values.record) record('docs/benchmarks.md', entry(rows, { threads, precision, compile }));
-  if (values.check) check(rows, { precision, compile });
+  if (values.record) record('docs/benchmarks.md', entry(rows, { threads, precision, beside }));
+  if (values.check) check(rows, { precision, beside });
 }
 
-function check(rows: readonly Row[], { precision, compile }: { precision: string; compile: boolean }): void {
+function check(rows: readonly Row[], { precision, beside }: { precision: string; beside: Beside }): void {
   const { worse, compared } = regressions(
     rows,
     readFileSync('docs/benchmarks.md', 'utf8'),
     precision,
-    peerName(compile),
+    peerName(beside).split(' ').at(-1)!,
   );
   for (const line of worse) say(`worse: ${line}`);
   say(`check: ${compared} of ${rows.length} ratios have a recorded one, ${worse.length} are worse beyond the noise`);

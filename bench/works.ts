@@ -1,4 +1,8 @@
 // What is measured: for each piece of work the two sides, their configuration, and how a run of it is shown.
+import { visionWorks } from './vision-works.ts';
+
+/** What ours is measured beside: `--beside`. */
+export type Beside = 'eager' | 'compile' | 'onnx';
 
 export interface Work {
   name: string;
@@ -10,8 +14,10 @@ export interface Work {
   config: { readonly precision?: 'fp32' | 'bf16'; readonly [option: string]: unknown };
   /** The networks' tokens of a run, of which 6 x parameters x tokens is the arithmetic of a training step: gives the share of the peak. */
   tokens?: number;
-  /** The peer can be compiled (--compile). */
-  compiles?: boolean;
+  /** False: a forward pass alone, 2 x parameters x tokens. */
+  training?: boolean;
+  /** What can be run beside ours, eager PyTorch alone when left out. */
+  peers?: readonly Beside[];
   /** The name of the work among those that a side serves. */
   run: string;
   /** A run holds this many pieces (default 1), and a time is shown for one. */
@@ -67,7 +73,7 @@ const bLike = {
 
 /** All of it. `precision` 'bf16' runs the networks of both sides under autocast. */
 export function works(precision: 'fp32' | 'bf16'): Work[] {
-  const stage2 = { ours: 'stage2', peer: 'ditdh', run: 'step', unit: 'ms', compiles: true } as const;
+  const stage2 = { ours: 'stage2', peer: 'ditdh', run: 'step', unit: 'ms', peers: ['eager', 'compile'] } as const;
   // 7 pairs x 5 runs x 32 pictures: 1,120 a side
   const judges = { ours: 'judges', peer: 'judges', pieces: 32, runs: 5, unit: 'ms' } as const;
   return [
@@ -135,6 +141,8 @@ export function works(precision: 'fp32' | 'bf16'): Work[] {
       config: { ...{ tiny, small, b: bLike }[size], precision },
       ...stage2,
       run: 'forward',
+      tokens: { tiny: 16 * 25, small: 32 * 49, b: 4 * 256 }[size],
+      training: false,
     })),
     ...(
       [
@@ -150,6 +158,7 @@ export function works(precision: 'fp32' | 'bf16'): Work[] {
       run,
       runs: 1,
     })),
+    ...visionWorks(precision),
     {
       name: 'inception',
       title: "Inception's features of a picture of 256 px, torch-fidelity 0.4.0, 8 at a time",

@@ -7,6 +7,7 @@ import { regressions } from '../bench/check.ts';
 import { quantile, type Row } from '../bench/measure.ts';
 import { entry, record, table } from '../bench/report.ts';
 import { startOurs } from '../bench/side.ts';
+import { tinyVision } from '../bench/vision-works.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rae-bench-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -55,6 +56,19 @@ it('a side of ours answers with times, processor time, value and peak, and ends 
   expect(answer.value).toBe(8);
   expect(answer.peak).toBeGreaterThan(50e6);
 });
+
+it.each(['encoder', 'decoder'] as const)(
+  'a tiny %s runs, and says its parameters for the share of the peak',
+  async (part) => {
+    const side = await startOurs('vision', { batch: 2, precision: 'bf16', [part]: tinyVision[part] }, 1);
+    const answer = await side.run('forward', 1);
+    const peak = await side.run('peak', 1);
+    await side.stop();
+    expect(side.ready.parameters).toBeGreaterThan(1000);
+    expect(answer.value).toBeGreaterThan(0);
+    expect(peak.value).toBeGreaterThan(1e9);
+  },
+);
 
 it('a side that ends without an answer is an error that names it', async () => {
   const side = await startOurs('call', { calls: 200 }, 1);

@@ -10,18 +10,9 @@ import {
 import { DiTwDDTHead } from '../../src/models/dit-dh.ts';
 import { skipInit } from '../../src/nn/index.ts';
 import { AdamW, Ema } from '../../src/optim/index.ts';
-import {
-  autocast,
-  backward,
-  full,
-  manualSeed,
-  noGrad,
-  randn,
-  type Tensor,
-  tensor,
-  tidy,
-} from '../../src/tensor/index.ts';
+import { autocast, backward, full, manualSeed, noGrad, randn, tensor, tidy } from '../../src/tensor/index.ts';
 import { applyUpdate } from '../../src/train/update.ts';
+import { peak } from './peak.ts';
 import { configuration, serve } from './serve.ts';
 import { drawWeights } from './start.ts';
 
@@ -114,21 +105,4 @@ const sampling = {
   'sample-auto': () => sample({ auto: { scale: 1.5, guide: weaker() } }),
 };
 
-/** Floating-point operations a second of a large matrix product in the step's dtype. */
-function peak(): number {
-  return tidy(() => {
-    const [a, b] = [0, 1].map(() => randn([2048, 2048]).to(config.precision === 'bf16' ? 'bf16' : 'f32')) as [
-      Tensor,
-      Tensor,
-    ];
-    a.matmul(b);
-    const times = Array.from({ length: 5 }, () => {
-      const start = performance.now();
-      a.matmul(b).dispose();
-      return (performance.now() - start) / 1000;
-    });
-    return (2 * 2048 ** 3) / Math.min(...times);
-  });
-}
-
-await serve({ step, forward, ...sampling, peak }, { parameters: model.numParameters() });
+await serve({ step, forward, ...sampling, peak: () => peak(config.precision) }, { parameters: model.numParameters() });

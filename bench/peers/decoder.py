@@ -31,8 +31,9 @@ class DecoderLayer(nn.Module):
 
 
 class Decoder(nn.Module):
-    def __init__(self, channels, width, depth, heads, hidden, patch, tokens):
+    def __init__(self, channels, width, depth, heads, hidden, patch, tokens, pictures=True):
         super().__init__()
+        self.pictures = pictures
         self.decoder_pos_embed = nn.Parameter(torch.zeros(1, 1 + tokens, width))
         self.trainable_cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.decoder_embed = nn.Linear(channels, width)
@@ -48,6 +49,8 @@ class Decoder(nn.Module):
         for layer in self.decoder_layers:
             x = layer(x)
         x = self.decoder_pred(self.decoder_norm(x))[:, 1:]
+        if not self.pictures:
+            return x
         side, p = int(N**0.5), self.patch
         x = x.reshape(B, side, side, p, p, 3).permute(0, 5, 1, 3, 2, 4)
         return x.reshape(B, 3, side * p, side * p)

@@ -163,7 +163,7 @@ class DiTDH(nn.Module):
 
 c = configuration()
 model = DiTDH(c).train()
-run = torch.compile(model) if c.get("compile") else model
+run = torch.compile(model) if c.get("peer") == "compile" else model
 torch.manual_seed(0)
 draw_weights(model.named_parameters())
 params = list(model.parameters())

@@ -17,7 +17,7 @@ def serve(works, **facts):
     def answer(**fields):
         print(json.dumps(fields), flush=True)
 
-    answer(ready=True, name="PyTorch", version=torch.__version__, **facts)
+    answer(**{"ready": True, "name": "PyTorch", "version": torch.__version__, **facts})
     for line in sys.stdin:
         request = json.loads(line)
         work = works[request["run"]]
