@@ -64,7 +64,8 @@ Shape shape_of(const Tensor& x, const Tensor& condition, at::TensorList weights,
   const std::vector<int64_t> wanted[kWeights] = {{D}, {3 * D, D}, {3 * D}, {D, D}, {D}, {D}, {2 * hidden, D}, {2 * hidden}, {D, hidden}, {D}, {kChunks * D, C}, {kChunks * D}};
   for (int i = 0; i < kWeights; i++) {
     TORCH_CHECK(weights[i].sizes() == at::IntArrayRef(wanted[i]), "dit_block: expected weight ", i, " of ", wanted[i], ", received ", weights[i].sizes());
-    TORCH_CHECK(weights[i].scalar_type() == at::kFloat && weights[i].is_cpu(), "dit_block: expected float32 weights on the CPU");
+    const bool matrix = weights[i].dim() == 2;
+    TORCH_CHECK(weights[i].is_cpu() && (weights[i].scalar_type() == at::kFloat || (matrix && weights[i].scalar_type() == inside)), "dit_block: expected float32 weights on the CPU, or matrices in the dtype of the products");
   }
   const auto outside = x.scalar_type();
   TORCH_CHECK(x.is_cpu() && (outside == at::kFloat || (outside == at::kBFloat16 && inside == at::kBFloat16)), "dit_block: expected x in float32, or in bfloat16 under autocast");
@@ -202,7 +203,7 @@ Gradients backward(const Shape& s, const Tensor& grad_in, const Angles& angles, 
 
   // The weight's gradient from those of its output and its input, and the input's.
   const auto weight_grad = [&](Weight which, const Tensor& grad, const Tensor& input) {
-    if (needs(which)) g.weights[which] = at::mm(grad.t(), input).to(at::kFloat);
+    if (needs(which)) g.weights[which] = at::mm(grad.t(), input).to(w[which].scalar_type());
   };
   const auto input_grad = [&](Weight which, const Tensor& grad) { return at::mm(grad, k.inside[which]); };
 

@@ -8,7 +8,7 @@ import {
   sampleOde,
 } from '../../src/diffusion/index.ts';
 import { DiTwDDTHead } from '../../src/models/dit-dh.ts';
-import { skipInit } from '../../src/nn/index.ts';
+import { castProducts, skipInit } from '../../src/nn/index.ts';
 import { AdamW, Ema } from '../../src/optim/index.ts';
 import { autocast, backward, full, manualSeed, noGrad, randn, tensor, tidy } from '../../src/tensor/index.ts';
 import { applyUpdate } from '../../src/train/update.ts';
@@ -49,6 +49,7 @@ let updates = 0;
 // ── the two things measured ──────────────────────────────────────────────────────────
 function step(): number {
   return tidy(() => {
+    model.train();
     const { loss } = flowMatchingLoss((x, t) => autocast(bf16, () => model.forward(x, t, y)), data, { shift });
     const mean = loss.mean();
     backward(mean);
@@ -58,12 +59,16 @@ function step(): number {
   });
 }
 
+/** As `--precision bf16` does when it loads a model. It cannot be trained any more. */
+function ready(network: DiTwDDTHead): DiTwDDTHead {
+  return bf16.enabled ? castProducts(network).eval() : network.eval();
+}
+
 function forward(): number {
   return tidy(() =>
     noGrad(() => {
-      model.eval();
+      ready(model);
       const v = autocast(bf16, () => model.forward(data, full([B], 0.5), y));
-      model.train();
       return v.to('f32').square().mean().item();
     }),
   );
@@ -73,10 +78,8 @@ function forward(): number {
 function sample(guidance: Guidance): number {
   return tidy(() =>
     noGrad(() => {
-      model.eval();
-      const velocity = guidedVelocity(velocityOf(model), y, guidance);
+      const velocity = guidedVelocity(velocityOf(ready(model)), y, guidance);
       const { x } = sampleOde('euler', velocity, data, { times: referenceGrid(50, { shift }) });
-      model.train();
       return x.square().mean().item();
     }),
   );
@@ -95,7 +98,7 @@ function weaker(): LabelledVelocity {
   const network = skipInit(() => new DiTwDDTHead(config)).eval();
   manualSeed(1);
   drawWeights(network.namedParameters());
-  guide = velocityOf(network);
+  guide = velocityOf(ready(network));
   return guide;
 }
 

@@ -1,7 +1,7 @@
 // Encoder and decoder of stage 1 in inference: pixels to tokens, tokens to patches. Beside bench/peers/vision.py.
 import { Decoder } from '../../src/models/decoder.ts';
 import { dinov2, Encoder } from '../../src/models/encoders/index.ts';
-import { skipInit } from '../../src/nn/index.ts';
+import { castProducts, skipInit } from '../../src/nn/index.ts';
 import { autocast, keep, manualSeed, noGrad, randn, type Tensor, tidy } from '../../src/tensor/index.ts';
 import { peak } from './peak.ts';
 import { configuration, serve } from './serve.ts';
@@ -42,6 +42,7 @@ const network = skipInit(() => {
 }).eval();
 manualSeed(0);
 drawWeights(('vit' in network ? network.vit : network).namedParameters());
+if (c.precision === 'bf16') castProducts(network); // as `--precision bf16` does when it loads a model
 const x = keep(randn(d ? [c.batch, d.tokens, d.channels] : [c.batch, 3, e!.size, e!.size]));
 
 function forward(): number {

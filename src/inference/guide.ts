@@ -3,6 +3,7 @@
 import type { RunConfig } from '../config/index.ts';
 import type { Guidance, LabelledVelocity } from '../diffusion/index.ts';
 import type { Stage2Model } from '../models/stage2.ts';
+import { castProducts } from '../nn/index.ts';
 import { ConfigError } from '../util/errors.ts';
 import type { Precision } from './batches.ts';
 import { loadGenerator } from './build.ts';
@@ -28,6 +29,7 @@ export function loadWeaker(
   { guide, precision }: { guide?: string | undefined; precision?: Precision | undefined },
 ): { velocity: LabelledVelocity; network: Stage2Model } {
   const weaker = guide === undefined ? configuredGuide(config) : loadGuide(guide, model);
+  if (precision === 'bf16') castProducts(weaker.generator);
   return { velocity: labelled(weaker.config, weaker.generator, precision), network: weaker.generator };
 }
 

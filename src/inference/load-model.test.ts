@@ -6,11 +6,24 @@ import { formatConfig, resolveConfig } from '../config/index.ts';
 import { saveSafetensors } from '../io/safetensors.ts';
 import { deit, Encoder } from '../models/encoders/index.ts';
 import { createStage2 } from '../models/stage2.ts';
-import { type Dtype, Generator, memoryStats, ones, randn, type Tensor, tidy, zeros } from '../tensor/index.ts';
+import {
+  type Dtype,
+  Generator,
+  memoryStats,
+  noGrad,
+  ones,
+  rand,
+  randn,
+  type Tensor,
+  tensor,
+  tidy,
+  zeros,
+} from '../tensor/index.ts';
 import { saveEncoder } from '../weights/index.ts';
 import { decodeLatents, encodePictures } from './batches.ts';
 import { buildRae, loadGenerator } from './build.ts';
-import { loadGuide, loadModel } from './load-model.ts';
+import { labelled } from './generate.ts';
+import { type LoadedGenerator, loadGuide, loadModel } from './load-model.ts';
 import { modelParts } from './model-folder.ts';
 
 // A stage-2 run with checkpoints at steps 10 and 20, as `rae train dit` leaves it: pictures of 8 x 8, latents [16, 2, 2].
@@ -246,4 +259,30 @@ test('parts that do not fit each other are refused', () => {
   expect(() => loadModel(odd, { need: 'generator' })).toThrow(
     '--model: expected a generator of latents [16, 2, 2], received one of [12, 2, 2].',
   );
+});
+
+test('a model loaded for bf16 holds half the bytes of its products and gives the bits of one that is cast at every use', () => {
+  const [cast, exact] = (['bf16', undefined] as const).map((precision) =>
+    loadModel(run, { need: 'generator', precision }),
+  ) as [LoadedGenerator, LoadedGenerator];
+  expect(cast.generator.stateDict().get('blocks.0.attn.qkv.weight')!.dtype).toBe('bf16');
+  expect(cast.generator.stateDict().get('blocks.0.attn.qkv.bias')!.dtype).toBe('f32');
+  expect(cast.rae.decoder.decoder_embed.weight.dtype).toBe('bf16');
+  const generator = new Generator(3);
+  const [x, pixels, labels] = [
+    randn([2, 16, 2, 2], { generator }),
+    rand([2, 3, 8, 8], { generator }),
+    tensor([0, 2], { dtype: 'i64' }),
+  ];
+  const outcome = ({ rae, generator: network }: LoadedGenerator) =>
+    noGrad(() =>
+      tidy(() =>
+        [
+          labelled(config, network.eval(), 'bf16')(x, 0.5, labels),
+          decodeLatents(rae, x, { precision: 'bf16' }),
+          encodePictures(rae, pixels, { precision: 'bf16' }),
+        ].map((t) => [...t.toArray()]),
+      ),
+    );
+  expect(outcome(cast)).toEqual(outcome(exact));
 });

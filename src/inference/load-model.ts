@@ -6,10 +6,11 @@ import { Decoder } from '../models/decoder.ts';
 import type { Encoder } from '../models/encoders/index.ts';
 import { Rae } from '../models/rae.ts';
 import type { Stage2Model } from '../models/stage2.ts';
-import { skipInit } from '../nn/index.ts';
+import { castProducts, skipInit } from '../nn/index.ts';
 import { ConfigError } from '../util/errors.ts';
 import { type EncoderHints, loadEncoder, resolveWeights } from '../weights/index.ts';
 import { hintFor } from '../weights/resolve.ts';
+import type { Precision } from './batches.ts';
 import { loadGenerator, loadRae, loadStatistics, stage2Of, type WeightsChoice } from './build.ts';
 import { hasConfig, type ModelParts, modelParts } from './model-folder.ts';
 
@@ -20,6 +21,8 @@ export interface LoadModelOptions extends WeightsChoice {
   need: 'encoder' | 'rae' | 'generator';
   /** What named the model, for messages. */
   flag?: string;
+  /** 'bf16': the networks are cast for it here, once, and work under autocast alone. */
+  precision?: Precision | undefined;
 }
 
 export interface LoadedModel {
@@ -51,6 +54,17 @@ export interface LoadedGenerator extends LoadedModel {
 export function loadModel(path: string, options: LoadModelOptions & { need: 'generator' }): LoadedGenerator;
 export function loadModel(path: string, options: LoadModelOptions): LoadedModel;
 export function loadModel(path: string, options: LoadModelOptions): LoadedModel | LoadedGenerator {
+  const model = loadExact(path, options);
+  return options.precision === 'bf16' ? castModel(model) : model;
+}
+
+function castModel<T extends LoadedModel | LoadedGenerator>(model: T): T {
+  castProducts(model.rae);
+  if ('generator' in model) castProducts(model.generator);
+  return model;
+}
+
+function loadExact(path: string, options: LoadModelOptions): LoadedModel | LoadedGenerator {
   const { need, raw, ema, flag = '--model' } = options;
   const weights = options.weights && resolveWeights(options.weights, '--weights');
   if (need === 'encoder' && !hasConfig(path)) {

@@ -1,6 +1,7 @@
 // Layers and the Module they are built from; one layer a file.
 
 export { type AttentionOptions, attention, mergeHeads, splitHeads } from './attention.ts';
+export { castProducts } from './cast-products.ts';
 export { Conv2d, type Conv2dOptions, type Pair } from './conv2d.ts';
 export { Embedding } from './embedding.ts';
 export { type ActivationName, activation, activations, modulate } from './functional.ts';

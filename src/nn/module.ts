@@ -24,6 +24,12 @@ export interface LoadOptions {
   assign?: boolean;
 }
 
+export interface MoveOptions {
+  dtype?: Dtype | undefined;
+  device?: Device | undefined;
+  where?: ((slot: Slot) => boolean) | undefined;
+}
+
 export class Module {
   /** False while evaluating; layers that behave differently in training (noise, label dropout) read it. */
   training = true;
@@ -93,12 +99,13 @@ export class Module {
   }
 
   /**
-   * Moves all tensors to a device, and floating-point ones to a dtype. Tensors are replaced, not changed in place:
-   * make optimisers and averages afterwards.
+   * Moves all tensors (those of `where`) to a device, and floating-point ones to a dtype. Tensors are replaced, not changed in
+   * place: make optimisers and averages afterwards.
    */
-  to({ dtype, device }: { dtype?: Dtype | undefined; device?: Device | undefined }): this {
+  to({ dtype, device, where }: MoveOptions): this {
     const moved = new Map<Tensor, Tensor>(); // so that a tensor at two places stays one
     for (const slot of slotsOf(this)) {
+      if (where && !where(slot)) continue;
       const from = slot.tensor;
       const done = moved.get(from);
       if (done) {
