@@ -91,12 +91,8 @@ void* chunk(Tensor& modulation, Chunk which, int64_t width) {
   return static_cast<char*>(modulation.data_ptr()) + which * width * modulation.element_size();
 }
 
-/** x W^T, and with bfloat16 also + b: oneDNN adds it for nothing, in float32 it is left to the kernel that comes next. */
-Tensor product(const Shape& s, const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  return s.half() ? at::linear(x, weight, bias.to(at::kBFloat16)) : at::mm(x, weight.t());
-}
-
-Tensor left_over(const Shape& s, const Tensor& bias) { return s.half() ? Tensor() : bias.contiguous(); }
+/** x W^T. The bias is left to the kernel that comes next: libtorch's product with one copies it over the result first. */
+Tensor product(const Tensor& x, const Tensor& weight) { return at::mm(x, weight.t()); }
 
 /** [rows, 3 D] seen as q, k or v: [B, H, N, d]. */
 Tensor head_view(const Shape& s, const Tensor& qkv, int64_t part) {
@@ -157,30 +153,30 @@ Tensor forward(const Shape& s, const Tensor& x_in, const Tensor& condition, cons
   run_norm(modulate(k.x, norm1, kShift1, kScale1, k.inverse1, k.in1));
 
   // ── attention ─────────────────────────────────────────
-  const Tensor projection = product(s, k.in1, k.inside[kQkv], w[kQkvBias]), qkv_bias = left_over(s, w[kQkvBias]);
+  const Tensor projection = product(k.in1, k.inside[kQkv]), qkv_bias = w[kQkvBias].contiguous();
   k.qkv = s.attends() == s.inside ? projection : at::empty({s.rows, 3 * s.D}, exact);
   auto turn = rotary(s, angles);
   turn.in = projection.const_data_ptr(), turn.bias = floats(qkv_bias), turn.out = k.qkv.data_ptr();
   in_blocks(s.blocks(), [&](int64_t a, int64_t b) { table.rotary_forward(turn, a, b); });
   std::tie(k.attended, k.logsumexp) = at::_scaled_dot_product_flash_attention_for_cpu(head_view(s, k.qkv, 0), head_view(s, k.qkv, 1), head_view(s, k.qkv, 2));
   k.joined = k.attended.transpose(1, 2).to(s.inside).reshape({s.rows, s.D});
-  k.projected = product(s, k.joined, k.inside[kProj], w[kProjBias]);
+  k.projected = product(k.joined, k.inside[kProj]);
 
   // ── feed-forward ──────────────────────────────────────
   k.y = at::empty_like(k.x);
-  const Tensor proj_bias = left_over(s, w[kProjBias]);
+  const Tensor proj_bias = w[kProjBias].contiguous();
   auto middle = modulate(k.y, norm2, kShift2, kScale2, k.inverse2, k.in2);
   gated(middle, k.x, k.projected, proj_bias, kGate1, k.y);
   run_norm(middle);
-  k.hidden = product(s, k.in2, k.inside[kW12], w[kW12Bias]);
+  k.hidden = product(k.in2, k.inside[kW12]);
   k.gated = at::empty({s.rows, s.hidden}, inside);
-  const Tensor w12_bias = left_over(s, w[kW12Bias]);
+  const Tensor w12_bias = w[kW12Bias].contiguous();
   kernels::Swiglu glu{};
   glu.rows = s.rows, glu.width = s.hidden, glu.in = k.hidden.const_data_ptr(), glu.bias = floats(w12_bias), glu.out = k.gated.data_ptr();
   in_blocks(kernels::blocks_of(s.rows), [&](int64_t a, int64_t b) { table.swiglu_forward(s.kind, glu, a, b); });
-  k.fed = product(s, k.gated, k.inside[kW3], w[kW3Bias]);
+  k.fed = product(k.gated, k.inside[kW3]);
   Tensor out = at::empty_like(k.x);
-  const Tensor w3_bias = left_over(s, w[kW3Bias]);
+  const Tensor w3_bias = w[kW3Bias].contiguous();
   kernels::NormForward last{};
   gated(last, k.y, k.fed, w3_bias, kGate2, out);
   run_norm(last);
@@ -229,7 +225,7 @@ Gradients backward(const Shape& s, const Tensor& grad_in, const Angles& angles, 
   const Tensor grad = grad_in.contiguous();
   Tensor grad_fed = at::empty_like(k.fed);
   {
-    const Tensor bias = left_over(s, w[kW3Bias]);
+    const Tensor bias = w[kW3Bias].contiguous();
     kernels::NormBackward p{};
     p.grad = grad.const_data_ptr();
     through_gate(p, k.fed, bias, kGate2, grad_fed);
@@ -239,7 +235,7 @@ Gradients backward(const Shape& s, const Tensor& grad_in, const Angles& angles, 
   const Tensor grad_gated = input_grad(kW3, grad_fed);
   Tensor grad_hidden = at::empty_like(k.hidden);
   {
-    const Tensor bias = left_over(s, w[kW12Bias]);
+    const Tensor bias = w[kW12Bias].contiguous();
     const int64_t blocks = kernels::blocks_of(s.rows);
     Tensor sums = at::empty({blocks, 2 * s.hidden}, exact);
     kernels::Swiglu p{};
@@ -252,7 +248,7 @@ Gradients backward(const Shape& s, const Tensor& grad_in, const Angles& angles, 
   const Tensor grad_in2 = input_grad(kW12, grad_hidden);
   Tensor grad_y = at::empty_like(k.y), grad_projected = at::empty_like(k.projected);
   {
-    const Tensor bias = left_over(s, w[kProjBias]), weight = w[kNorm2].contiguous();
+    const Tensor bias = w[kProjBias].contiguous(), weight = w[kNorm2].contiguous();
     kernels::NormBackward p{};
     p.grad = grad.const_data_ptr();
     through_norm(p, grad_in2, k.y, k.inverse2, weight, kShift2, kScale2, grad_y);

@@ -35,8 +35,7 @@ const model = skipInit(() => new DiTwDDTHead(config)).train();
 const params = model.namedParameters();
 manualSeed(0);
 drawWeights(params);
-const optimizer = new AdamW(params, { lr: 2e-4, betas: [0.9, 0.95], weightDecay: 0 });
-const ema = new Ema(model, { decay: 0.9995 });
+let training: { optimizer: AdamW; ema: Ema } | undefined; // made by the first step: sampling has none
 const data = randn([B, C, side, side]);
 const y = tensor(
   Array.from({ length: B }, (_, i) => i % config.numClasses),
@@ -48,6 +47,11 @@ let updates = 0;
 
 // ── the two things measured ──────────────────────────────────────────────────────────
 function step(): number {
+  training ??= {
+    optimizer: new AdamW(params, { lr: 2e-4, betas: [0.9, 0.95], weightDecay: 0 }),
+    ema: new Ema(model, { decay: 0.9995 }),
+  };
+  const { optimizer, ema } = training;
   return tidy(() => {
     model.train();
     const { loss } = flowMatchingLoss((x, t) => autocast(bf16, () => model.forward(x, t, y)), data, { shift });

@@ -168,7 +168,7 @@ torch.manual_seed(0)
 draw_weights(model.named_parameters())
 params = list(model.parameters())
 optimizer = torch.optim.AdamW(params, lr=2e-4, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
-ema = [p.detach().clone() for p in params]
+ema = None  # made by the first step: sampling has none
 bf16 = torch.autocast("cpu", torch.bfloat16, enabled=c["precision"] == "bf16")
 B, C, side = c["batch"], c["inChannels"], c["inputSize"]
 shift = math.sqrt(max(4096, C * side * side) / 4096)
@@ -177,6 +177,9 @@ y = torch.arange(B) % c["numClasses"]
 
 
 def step():
+    global ema
+    if ema is None:
+        ema = [p.detach().clone() for p in params]
     noise = torch.randn(B, C, side, side)
     t = torch.rand(B) * 0.999
     t = shift * t / (1 + (shift - 1) * t)

@@ -64,13 +64,22 @@ function expectClose(got: Record<string, Tensor>, want: Record<string, Tensor>, 
   }
 }
 
+/** Both are off by bfloat16's rounding, which falls differently for a draw. */
+function expectAsNear(got: Record<string, Tensor>, want: Record<string, Tensor>, exact: Record<string, Tensor>): void {
+  const off = (a: Tensor, b: Tensor) => a.to('f32').sub(b).square().mean().sqrt().item();
+  for (const [name, b] of Object.entries(exact)) {
+    expect([name, got[name]!.shape, got[name]!.dtype]).toEqual([name, want[name]!.shape, want[name]!.dtype]);
+    expect(off(got[name]!, b), name).toBeLessThan(2 * off(want[name]!, b));
+  }
+}
+
 describe('the fused DiT block', () => {
   for (const [name, c] of Object.entries(cases)) {
     test(`equals the composed one, values and gradients: ${name}`, () => {
       tidy(() => expectClose(run(c, true), run(c, false), 1e-5));
     });
-    test(`equals the composed one to bfloat16's precision under autocast: ${name}`, () => {
-      tidy(() => expectClose(run(c, true, { bf16: true }), run(c, false, { bf16: true }), 0.03));
+    test(`is as near to float32 as the composed one under autocast: ${name}`, () => {
+      tidy(() => expectAsNear(run(c, true, { bf16: true }), run(c, false, { bf16: true }), run(c, false)));
     });
   }
 
