@@ -80,6 +80,27 @@ struct Rotary {
   bool in_half, out_half;  // bfloat16 of `in` and grad_in, and of `out` and the gradients
 };
 
+/** y = x + scale * (branch + bias), then out = layer_norm(y) * weight + shift. Without `branch`, y is x. Without `out`, no norm. x and y are
+ * float32; branch and out are float32 or bfloat16. */
+struct LayerNorm {
+  int64_t rows, width;
+  float eps;
+  const float* x;
+  const void* branch;
+  const float *bias, *scale;  // no scale: 1
+  float* y;
+  const float *weight, *shift;
+  void* out;
+};
+
+/** x = gelu(x + bias) in place, or x + bias alone. */
+struct Gelu {
+  int64_t rows, width;
+  void* x;
+  const float* bias;
+  bool by_tanh;
+};
+
 /** Adds up `blocks` rows of `width` in order. */
 struct Sums {
   int64_t blocks, width;
@@ -103,6 +124,9 @@ struct Table {
   void (*rotary_forward)(const Rotary&, int64_t begin, int64_t end);         // blocks
   void (*rotary_backward)(const Rotary&, int64_t begin, int64_t end);        // blocks
   void (*add_up)(const Sums&);
+  void (*layer_norm)(Kind, const LayerNorm&, int64_t begin, int64_t end);  // blocks of kBlock rows
+  void (*bias_gelu)(Kind, const Gelu&, int64_t begin, int64_t end);        // blocks of kBlock rows
+  void (*bias_add)(Kind, const Gelu&, int64_t begin, int64_t end);         // blocks of kBlock rows
   void (*adamw)(const Adamw&, int64_t begin, int64_t end);  // elements
   double (*squares)(const float*, int64_t n);
 };

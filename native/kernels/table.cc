@@ -11,11 +11,15 @@ void swiglu_backward(Kind, const Swiglu&, int64_t, int64_t);
 void rotary_forward(const Rotary&, int64_t, int64_t);
 void rotary_backward(const Rotary&, int64_t, int64_t);
 void add_up(const Sums&);
+void layer_norm(Kind, const LayerNorm&, int64_t, int64_t);
+void bias_gelu(Kind, const Gelu&, int64_t, int64_t);
+void bias_add(Kind, const Gelu&, int64_t, int64_t);
 void adamw(const Adamw&, int64_t, int64_t);
 double squares(const float*, int64_t);
 
 extern const Table kTable;
 const Table kTable = {norm_forward,   norm_backward,   norm_reduce, swiglu_forward, swiglu_backward,
-                      rotary_forward, rotary_backward, add_up,      adamw,          squares};
+                      rotary_forward, rotary_backward, add_up,      layer_norm,     bias_gelu,
+                      bias_add,       adamw,           squares};
 
 }  // namespace rae::kernels::RAE_CAPABILITY

@@ -14,9 +14,21 @@ import {
   parameter,
   splitHeads,
 } from '../nn/index.ts';
-import { cat, cut, gelu, recomputed, type Tensor, tidy, upsampleBilinear2d, zeros } from '../tensor/index.ts';
+import {
+  canFuseForward,
+  cat,
+  cut,
+  gelu,
+  recomputed,
+  type Tensor,
+  tidy,
+  upsampleBilinear2d,
+  vitBlock,
+  zeros,
+} from '../tensor/index.ts';
 import { squareSide, unpatchify } from './layers/patches.ts';
 import { sincosTable } from './layers/sincos.ts';
+import { weightAndBias } from './layers/vit-block.ts';
 
 export interface DecoderOptions {
   /** C, the encoder's width. */
@@ -61,7 +73,11 @@ export class Decoder extends Module {
     const embedded = this.toGrid(this.decoder_embed.forward(tokens)); // [B, N, D]
     const front = this.trainable_cls_token.expand([B, 1, this.options.width]);
     let x = cut(cat([front, embedded], 1).add(this.decoder_pos_embed)); // [B, 1 + N, D]
-    for (const layer of this.decoder_layers) x = tidy(() => recomputed([x], (h) => layer.forward(h))); // [B, 1 + N, D]
+    for (const layer of this.decoder_layers) {
+      const next = tidy(() => recomputed([x], (h) => layer.forward(h))); // [B, 1 + N, D]
+      x.dispose();
+      x = next;
+    }
     return this.decoder_pred.forward(this.decoder_norm.forward(x)).slice(1, 1); // [B, N, p*p*3]
   }
 
@@ -107,6 +123,20 @@ class DecoderLayer extends Module {
   }
 
   forward(h: Tensor): Tensor {
+    const { layernorm_before: before, layernorm_after: after, attention: maps } = this;
+    if (!canFuseForward(h, before.weight!)) return this.#composed(h);
+    const { query, key, value } = maps.attention;
+    return vitBlock(h, {
+      norms: [before, after].flatMap(weightAndBias),
+      qkv: [query, key, value].flatMap(weightAndBias),
+      layers: [maps.output.dense, this.intermediate.dense, this.output.dense].flatMap(weightAndBias),
+      heads: this.heads,
+      eps: before.eps,
+      gelu: 'exact',
+    });
+  }
+
+  #composed(h: Tensor): Tensor {
     const { query, key, value } = this.attention.attention;
     const x = this.layernorm_before.forward(h); // [B, 1 + N, D]
     const [q, k, v] = [query, key, value].map((map) => splitHeads(map.forward(x), this.heads)) as [

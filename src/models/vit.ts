@@ -116,7 +116,9 @@ export class ViT extends Module {
     let x = tokens;
     onBlock?.(-1, x);
     for (const [index, block] of this.blocks.slice(0, blocks).entries()) {
-      x = tidy(() => block.forward(x, rotation)); // [B, P + N, D]; a block's intermediates go at its end, which is also faster
+      const next = tidy(() => block.forward(x, rotation)); // [B, P + N, D]; a block's intermediates go at its end, which is also faster
+      if (x !== tokens) x.dispose();
+      x = next;
       onBlock?.(index, x);
     }
     return this.norm?.forward(x) ?? x;

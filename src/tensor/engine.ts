@@ -60,3 +60,11 @@ export function interrupted(): number {
 export function clearInterrupted(): void {
   engine().clearInterrupted();
 }
+
+/** Whether what is computed now is recorded for backward. */
+export function recording(): boolean {
+  const api = engine();
+  const on = api.setGradEnabled(true);
+  api.setGradEnabled(on);
+  return on;
+}

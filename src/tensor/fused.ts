@@ -1,6 +1,6 @@
 // Operators of our own (native/), each with its backward: several of libtorch's in fewer passes over memory. They take float32 on the
 // CPU, under autocast too; who calls one asks canFuse() first and composes libtorch's operators where it says no.
-import { engine } from './engine.ts';
+import { engine, recording } from './engine.ts';
 import { autocastDtype } from './grad.ts';
 import { Tensor } from './tensor.ts';
 import { handleOf, handles, operator, optionalHandle } from './wrap.ts';
@@ -86,4 +86,31 @@ export function ditBlock(x: Tensor, condition: Tensor, { weights, heads, eps, an
     eps,
   );
   return new Tensor(h as number);
+}
+
+export interface VitBlockWeights {
+  /** Weight and bias of both norms. */
+  readonly norms: readonly Tensor[];
+  /** Weight and bias of q, k and v in one, or of each. */
+  readonly qkv: readonly Tensor[];
+  /** Weight and bias of the projection after attention, and of both layers of the feed-forward. */
+  readonly layers: readonly Tensor[];
+  /** Factors of the two branches, or none. */
+  readonly scales?: readonly Tensor[];
+  readonly heads: number;
+  readonly eps: number;
+  readonly gelu: 'exact' | 'tanh';
+}
+
+/** A ViT block (src/models/layers/vit-block.ts, src/models/decoder.ts) in inference: x [B, N, D] in float32 -> [B, N, D]. No derivative. */
+export function vitBlock(x: Tensor, { norms, qkv, layers, scales = [], heads, eps, gelu }: VitBlockWeights): Tensor {
+  const lists = [norms, qkv, layers, scales].map(handles);
+  return new Tensor(
+    engine().call(operator('rae::vit_block'), handleOf(x), ...lists, heads, eps, gelu === 'tanh') as number,
+  );
+}
+
+/** Whether vitBlock takes `x` beside a block whose first norm has this weight: in float32, and nobody asks for gradients. */
+export function canFuseForward(x: Tensor, weight: Tensor): boolean {
+  return x.dtype === 'f32' && canFuse(x, weight) && !recording();
 }

@@ -13,7 +13,16 @@ export {
   versions,
 } from './engine.ts';
 export * from './functional.ts';
-export { adamwFused_, canFuse, canFuseAll, ditBlock, gradNormFused, withFused } from './fused.ts';
+export {
+  adamwFused_,
+  canFuse,
+  canFuseAll,
+  canFuseForward,
+  ditBlock,
+  gradNormFused,
+  vitBlock,
+  withFused,
+} from './fused.ts';
 export * from './grad.ts';
 export * from './ops_generated.ts';
 export * from './random.ts';

@@ -6,7 +6,7 @@
 
 import { expected } from '../util/check.ts';
 import { ArgumentError } from '../util/errors.ts';
-import { engine } from './engine.ts';
+import { engine, recording } from './engine.ts';
 import { defaultGenerator } from './random.ts';
 import { keep, tidy } from './scope.ts';
 import type { Tensor } from './tensor.ts';
@@ -200,11 +200,4 @@ function inModes<T>({ random, cast }: Modes, fn: () => T): T {
     api.setAutocast(DEVICE, castNow);
     defaultGenerator().setState(now);
   }
-}
-
-function recording(): boolean {
-  const api = engine();
-  const on = api.setGradEnabled(true);
-  api.setGradEnabled(on);
-  return on;
 }

@@ -11,7 +11,7 @@ import {
   type Parameter,
   parameter,
 } from '../../nn/index.ts';
-import { ones, type Tensor } from '../../tensor/index.ts';
+import { canFuseForward, ones, type Tensor, vitBlock } from '../../tensor/index.ts';
 import { ArgumentError } from '../../util/errors.ts';
 import { Mlp } from './mlp.ts';
 import { type Rotation, rotateHalves } from './patch-rope.ts';
@@ -36,6 +36,7 @@ export class ViTBlock extends Module {
   readonly norm2: LayerNorm;
   readonly mlp: Mlp | SwiGLU;
   readonly ls2: LayerScale | undefined;
+  readonly #gelu: 'exact' | 'tanh';
 
   constructor({ width, heads, hidden, feedForward, layerScale, eps, generator }: ViTBlockOptions) {
     super();
@@ -48,16 +49,34 @@ export class ViTBlock extends Module {
         ? new SwiGLU({ width, hidden, generator })
         : new Mlp({ width, hidden, activation: feedForward, generator });
     this.ls2 = layerScale ? new LayerScale(width) : undefined;
+    this.#gelu = feedForward === 'gelu_pytorch_tanh' ? 'tanh' : 'exact';
   }
 
   /** `rotation`: where the tokens lie, when positions are rotary. */
   forward(x: Tensor, rotation?: Rotation): Tensor {
+    const { norm1, attn, norm2, mlp } = this;
+    if (rotation || !(mlp instanceof Mlp) || !canFuseForward(x, norm1.weight!)) return this.#composed(x, rotation);
+    return vitBlock(x, {
+      norms: [norm1, norm2].flatMap(weightAndBias),
+      qkv: weightAndBias(attn.qkv),
+      layers: [attn.proj, mlp.fc1, mlp.fc2].flatMap(weightAndBias),
+      scales: this.ls1 && this.ls2 ? [this.ls1.gamma, this.ls2.gamma] : [],
+      heads: attn.heads,
+      eps: norm1.eps,
+      gelu: this.#gelu,
+    });
+  }
+
+  #composed(x: Tensor, rotation: Rotation | undefined): Tensor {
     const attended = this.attn.forward(this.norm1.forward(x), rotation); // [B, N, D]
     const y = x.add(this.ls1?.forward(attended) ?? attended);
     const fed = this.mlp.forward(this.norm2.forward(y)); // [B, N, D]
     return y.add(this.ls2?.forward(fed) ?? fed);
   }
 }
+
+/** As the fused operators take them. */
+export const weightAndBias = ({ weight, bias }: LayerNorm | Linear): Tensor[] => [weight!, bias!];
 
 /** Multi-head self-attention with one projection for queries, keys and values. */
 class Attention extends Module {
