@@ -120,14 +120,20 @@ Tensor on_cpu(const Tensor& x_in, at::TensorList norms, at::TensorList qkv, at::
   return y;
 }
 
+/** Gradients would be lost without a word. */
+void check_unrecorded() {
+  TORCH_CHECK(!c10::GradMode::is_enabled(), "vit_block: expected no gradients to be recorded (noGrad), for which it has no backward");
+}
+
 Tensor cast(const Tensor& x, at::TensorList norms, at::TensorList qkv, at::TensorList layers, at::TensorList scales, int64_t heads, double eps, bool by_tanh, std::optional<at::ScalarType>) {
+  check_unrecorded();
   c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   at::AutoDispatchBelowADInplaceOrView guard;
   return on_cpu(x, norms, qkv, layers, scales, heads, eps, by_tanh, at::autocast::get_autocast_dtype(at::kCPU));
 }
 
 Tensor unrecorded(const Tensor& x, at::TensorList norms, at::TensorList qkv, at::TensorList layers, at::TensorList scales, int64_t heads, double eps, bool by_tanh, std::optional<at::ScalarType> dtype) {
-  TORCH_CHECK(!c10::GradMode::is_enabled(), "vit_block: expected no gradients to be recorded (noGrad), for which it has no backward");
+  check_unrecorded();
   at::AutoDispatchBelowADInplaceOrView guard;
   return on_cpu(x, norms, qkv, layers, scales, heads, eps, by_tanh, dtype);
 }

@@ -1,7 +1,7 @@
 // The fused forward pass of ViT blocks, one projection or three, against the composed one.
 import { describe, expect, it } from 'vitest';
 import { castProducts } from '../../nn/index.ts';
-import { autocast, Generator, noGrad, randn, type Tensor, tidy, withFused } from '../../tensor/index.ts';
+import { autocast, Generator, noGrad, randn, type Tensor, tidy, vitBlock, withFused } from '../../tensor/index.ts';
 import { Decoder } from '../decoder.ts';
 import { type FeedForward, ViTBlock } from './vit-block.ts';
 
@@ -87,6 +87,21 @@ describe('the fused ViT block', () => {
         eps: 1e-6,
       });
       expect(block.forward(randn([1, 3, 16])).requiresGrad).toBe(true);
+    });
+  });
+
+  it('is refused where its gradients would be lost, under autocast too', () => {
+    tidy(() => {
+      const weights = {
+        norms: [randn([16]).setRequiresGrad()],
+        qkv: [],
+        layers: [],
+        heads: 2,
+        eps: 1e-6,
+        gelu: 'exact',
+      } as const;
+      const call = (enabled: boolean) => () => autocast({ enabled }, () => vitBlock(randn([1, 3, 16]), weights));
+      for (const enabled of [false, true]) expect(call(enabled)).toThrow(/no gradients to be recorded/);
     });
   });
 
