@@ -53,7 +53,7 @@ export async function inputsOf(options: EvalOptions): Promise<Inputs> {
   const side = options.size ?? made?.side ?? (await sideOf(stored, options)) ?? (await sideOf(reference, options));
   const at = (flag: string, path: string, num?: number) => storedSpec(flag, path, { ...options, side, num });
   const referencePictures = reference !== undefined && (!moments || moments.hasPictures);
-  const extractorPath = options.extractor ?? (model === undefined ? undefined : modelParts(model).encoder);
+  const extractorPath = options.extractor ?? (model === undefined ? undefined : (modelParts(model).folder ?? model)); // its own encoder at its own size
   const extractor = extractorPath === undefined ? undefined : loadExtractor(extractorPath);
   if (options.extractor === undefined && extractor)
     log.info(`no --extractor: the model's own encoder, ${extractor.name}`);

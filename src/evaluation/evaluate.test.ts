@@ -1,15 +1,18 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { captureOutput, err, forgetOutput, out } from '../../test/capture.ts';
 import { main } from '../cli/main.ts';
 import { syntheticImage } from '../data/index.ts';
 import { savePng } from '../io/image.ts';
 import { loadNpz, saveNpz } from '../io/npz.ts';
+import { loadExtractor } from './load-extractor.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rae-eval-'));
 const at = (name: string) => join(folder, name);
+const EMBEDDED_FILE = fileURLToPath(new URL('../../assets/encoder.safetensors', import.meta.url));
 const SIDE = 32;
 const COUNT = 72;
 
@@ -226,4 +229,25 @@ test('a model is judged by its samples and by its reconstructions', async () => 
   expect(result.pairs).toMatchObject({ kind: 'reconstructions', count: 16 });
   expect(figure(result, 'psnr')).toBeGreaterThan(20);
   expect(figure(result, 'rfid')).toBeLessThan(figure(result, 'fid'));
+});
+
+test('samples and reconstructions of a model score the same to the bit for any --batch', async () => {
+  const how = ['--model', 'embedded', '--reference', 'embedded', '--num', '9', '--steps', '2'];
+  const scores = async (batch: string) => {
+    forgetOutput();
+    return (await evaluated(...how, '--metrics', 'fid,kid,rfid,psnr,ssim', '--batch', batch)).scores;
+  };
+  const expected = await scores('64');
+  for (const batch of ['1', '7']) expect(await scores(batch), batch).toEqual(expected);
+});
+
+test("an encoder given by a run sees pictures of the run's size, and by its file those of its training", () => {
+  const config = readFileSync(new URL('../../assets/config.yaml', import.meta.url), 'utf8');
+  writeFileSync(at('larger.yaml'), config.replace('encoder_input_size: 32', 'encoder_input_size: 64'));
+  const resizes = [at('larger.yaml'), 'embedded', EMBEDDED_FILE].map((path) => {
+    const { resize, dispose } = loadExtractor(path);
+    dispose();
+    return resize.split(', to ')[1];
+  });
+  expect(resizes).toEqual(['64 x 64', '32 x 32', '32 x 32']);
 });

@@ -8,7 +8,7 @@ import { pairWarnings, pictureWarnings, rankWarnings } from './checks.ts';
 import type { Extractor } from './extractor.ts';
 import type { ExtractorFile } from './load-extractor.ts';
 import { needs } from './metric-names.ts';
-import { gather } from './moments.ts';
+import { gather, momentsOfPass } from './moments.ts';
 import { openSet } from './open-set.ts';
 import { type PairName, pairNames } from './pair-figures.ts';
 import { type Job, type PassOptions, runPass } from './pass.ts';
@@ -136,14 +136,15 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
       on: string,
       given: FeatureStatistics | undefined,
     ) => {
-      const a = await gather(of.features(on));
+      const width = extractor!.layers[on]!;
+      const a = await momentsOfPass(of, on, width);
       const count = given === undefined ? reference!.count : on === layer ? moments?.info?.count : undefined;
-      const b = given ? { ...given, count } : await gather(reference!.features(on));
+      const b = given ? { ...given, count } : await momentsOfPass(reference!, on, width);
       const features = resampling || options.infinity ? of.matrix(on) : undefined;
       found.push(scores.frechetScore({ metric, name }, a, b, { features, resampling }));
       if (features && options.infinity && metric === 'fid') found.push(scores.frechetInfinity(name, features, b));
-      warnings.push(...rankWarnings(name, metric === 'rfid' ? 'reconstructions' : 'samples', a.count, a.mean.numel));
-      if (b.count !== undefined) warnings.push(...rankWarnings(name, 'reference', b.count, a.mean.numel));
+      warnings.push(...rankWarnings(name, metric === 'rfid' ? 'reconstructions' : 'samples', a.count, width));
+      if (b.count !== undefined) warnings.push(...rankWarnings(name, 'reference', b.count, width));
       dispose([a, features]);
       if (!given) dispose(b);
     };

@@ -2,7 +2,7 @@
 
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { encoderPath } from '../inference/model-folder.ts';
+import { encoderPath, hasConfig, modelParts } from '../inference/model-folder.ts';
 import { withTensors } from '../inference/tensors.ts';
 import { readSafetensorsHeader } from '../io/safetensors.ts';
 import { fileKind } from '../io/tensor-file.ts';
@@ -24,17 +24,19 @@ export interface ExtractorFile {
 
 /**
  * An extractor from what --extractor names: Inception's `.pth` (torch-fidelity's) or the same tensors as safetensors; an encoder in any
- * layout that loadEncoder takes, a run of `rae train encoder` or `embedded`; SqueezeNet 1.1 in torchvision's names.
+ * layout that loadEncoder takes; a run or `embedded`, whose encoder sees pictures of the run's own size; SqueezeNet 1.1 in torchvision's names.
  */
 export function loadExtractor(path: string): Extractor & ExtractorFile {
-  const source = encoderPath(path);
+  const run = isFile(path) || !hasConfig(path) ? undefined : modelParts(path, { flag: '--extractor' });
+  const source = run?.encoder ?? encoderPath(path);
   if (!existsSync(source)) {
     const next = "Give Inception's weights, an encoder's, or 'embedded'.";
     throw new ConfigError(expected('--extractor', 'an existing file or folder of weights', path, next));
   }
   const isFolder = statSync(source).isDirectory();
   const file = isFolder ? join(source, 'model.safetensors') : source;
-  const extractor = isFolder ? encoderAt(source) : (convolutional(source) ?? encoderAt(source));
+  const side = run && !run.config.mae ? run.raeConfig.stage_1.params.encoder_input_size : undefined;
+  const extractor = run || isFolder ? encoderAt(source, side) : (convolutional(source) ?? encoderAt(source));
   return { ...extractor, file, checksum: fileChecksum(file) };
 }
 
@@ -53,9 +55,14 @@ function convolutional(path: string): Extractor | undefined {
 }
 
 /** Published encoders keep their final norm's weights; those of RAE runs are as their RAE sees them, without. */
-function encoderAt(path: string): Extractor {
+function encoderAt(path: string, side?: number): Extractor {
   const own = !statSync(path).isDirectory() && fileKind(path) === 'safetensors' && isOwn(path);
-  return encoderExtractor(loadEncoder(path, own ? {} : { normalize: false }));
+  return encoderExtractor(loadEncoder(path, own ? {} : { normalize: false }), { side });
+}
+
+/** A file of weights, wherever it lies; a configuration names a run. */
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true && !/\.ya?ml$/i.test(path);
 }
 
 function isOwn(path: string): boolean {

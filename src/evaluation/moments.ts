@@ -1,9 +1,10 @@
 // Moments and Frechet distances of features that arrive in parts.
 
 import { FeatureMoments } from '../metrics/feature-moments.ts';
-import { type FeatureStatistics, frechetDistance } from '../metrics/frechet.ts';
+import { type FeatureStatistics, featureStatistics, frechetDistance } from '../metrics/frechet.ts';
 import { dispose, type Tensor, tidy } from '../tensor/index.ts';
 import type { Extractor } from './extractor.ts';
+import type { PassResult } from './pass-result.ts';
 
 /** Mean and covariance of features [n, D] that come one part after another; the parts are the caller's. */
 export function momentsOf(parts: Iterable<Tensor>): FeatureStatistics {
@@ -21,6 +22,7 @@ const ROWS = 4096; // copied at a time: 32 MB of features of width 2048
 /** Mean and covariance of some rows of features [N, D], numbered by `rows` [n], which may repeat. */
 export function momentsOfRows(features: Tensor, rows: Tensor): FeatureStatistics {
   const n = rows.size(0);
+  if (n <= features.size(1)) return tidy(() => featureStatistics(features.indexSelect(0, rows), { withFactor: true }));
   function* parts() {
     for (let start = 0; start < n; start += ROWS) {
       const part = features.indexSelect(0, rows.narrow(0, start, Math.min(ROWS, n - start)));
@@ -29,6 +31,17 @@ export function momentsOfRows(features: Tensor, rows: Tensor): FeatureStatistics
     }
   }
   return tidy(() => momentsOf(parts()));
+}
+
+/** Moments of what a pass found in a layer of `width`; the caller's. */
+export async function momentsOfPass(
+  pass: PassResult,
+  layer: string,
+  width: number,
+): Promise<FeatureStatistics & { count: number }> {
+  const { count } = pass;
+  if (count < 2 || count > width) return gather(pass.features(layer));
+  return tidy(() => ({ ...featureStatistics(pass.matrix(layer), { withFactor: true }), count }));
 }
 
 export interface StreamedDistance {

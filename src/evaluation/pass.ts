@@ -123,7 +123,7 @@ async function computeBlocks({ folder, blocks, job, set, extractor, onBlock }: C
 /** Names everything that the bits of a block depend on. */
 function keyOf({ layers, pairs, lpips }: Job, { set, extractor }: PassOptions): string {
   const { libtorch, cpuCapability } = versions();
-  const weights = [extractor?.checksum, lpips === undefined ? undefined : fileChecksum(lpips)];
+  const weights = [extractor?.checksum, extractor?.resize, lpips === undefined ? undefined : fileChecksum(lpips)];
   const key = JSON.stringify([set.identity, layers, pairs, weights, libtorch, cpuCapability]);
   return sha256([key]).slice(0, 24);
 }

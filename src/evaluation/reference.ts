@@ -112,9 +112,11 @@ export function checkReference(
       ? `${made.name} with weights ${made.checksum.slice(0, 12)}`
       : made.layer !== layer
         ? `layer ${made.layer}`
-        : undefined;
+        : info.resize !== extractor.resize
+          ? `pictures resized ${info.resize}`
+          : undefined;
   if (differs === undefined) return [];
-  const what = `a reference made with ${extractor.name}, weights ${extractor.checksum.slice(0, 12)}, layer ${layer}`;
+  const what = `a reference made with ${extractor.name}, weights ${extractor.checksum.slice(0, 12)}, layer ${layer}, resized ${extractor.resize}`;
   if (!force) throw new ConfigError(expected(path, what, differs, 'Make it anew with rae eval stats, or say --force.'));
   return [
     `${path} was made with ${differs}, the samples with ${extractor.name} ${extractor.checksum.slice(0, 12)}, layer ${layer}.`,

@@ -17,6 +17,8 @@ test('moments and features give one number where covariances are singular', () =
   const [x, y] = [features(10, 32, 1), features(14, 32, 2)];
   const ofMoments = frechetDistance(featureStatistics(x), featureStatistics(y));
   expect(Math.abs(ofMoments - frechetDistanceOfFeatures(x, y))).toBeLessThan(1e-9);
+  const withFactor = featureStatistics(x, { withFactor: true });
+  expect(Math.abs(ofMoments - frechetDistance(withFactor, featureStatistics(y)))).toBeLessThan(1e-9);
 });
 
 test('a shift of the mean counts with its square', () => {

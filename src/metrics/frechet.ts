@@ -11,6 +11,8 @@ import { ArgumentError, ShapeError } from '../util/errors.ts';
 export interface FeatureStatistics {
   mean: Tensor;
   covariance: Tensor;
+  /** [N, D] with factor' factor = covariance, where samples are few: it spares the eigenvalues of the covariance. */
+  factor?: Tensor;
 }
 
 /** A Gaussian as the distance needs it: `factor` [R, D] with factor' factor = covariance, and the covariance's trace. */
@@ -30,17 +32,13 @@ export function frechetDistanceOfFeatures(a: Tensor, b: Tensor): number {
   return tidy(() => distance(fromFeatures(a), fromFeatures(b)));
 }
 
-/** Mean and covariance of features [N, D], N >= 2, in two float64 passes. */
-export function featureStatistics(features: Tensor): FeatureStatistics {
+/** Mean and covariance of features [N, D], N >= 2, in two float64 passes; `withFactor`: the factor too. */
+export function featureStatistics(features: Tensor, { withFactor = false } = {}): FeatureStatistics {
   return tidy(() => {
     const { mean, centred } = centre(features);
-    return {
-      mean,
-      covariance: centred
-        .t()
-        .matmul(centred)
-        .div(features.size(0) - 1),
-    };
+    const N = features.size(0);
+    const covariance = centred.t().matmul(centred);
+    return { mean, covariance: covariance.div(N - 1), ...(withFactor && { factor: centred.div(Math.sqrt(N - 1)) }) };
   });
 }
 
@@ -55,7 +53,7 @@ function distance(a: Factored, b: Factored): number {
   return Math.max(0, shift + a.trace + b.trace - 2 * overlap);
 }
 
-function fromMoments({ mean, covariance }: FeatureStatistics): Factored {
+function fromMoments({ mean, covariance, factor: given }: FeatureStatistics): Factored {
   const [D, columns] = covariance.dims(2);
   if (D !== columns || mean.numel !== D)
     throw new ShapeError(
@@ -63,6 +61,8 @@ function fromMoments({ mean, covariance }: FeatureStatistics): Factored {
     );
   requireFinite(mean, 'means');
   requireFinite(covariance, 'covariances');
+  const trace = covariance.to('f64').diagonal().sum().item();
+  if (given) return { mean, factor: given, trace };
   const [values, vectors] = linalgEigh(covariance.to('f64')); // ascending
   const spectrum = values.toNumbers();
   const noise = Math.max(0, spectrum.at(-1) ?? 0) * D * Number.EPSILON; // eigenvalues below are rounding of zeros
@@ -72,7 +72,7 @@ function fromMoments({ mean, covariance }: FeatureStatistics): Factored {
     .narrow(1, D - rank, rank)
     .mul(values.narrow(0, D - rank, rank).sqrt())
     .t(); // [R, D]
-  return { mean: mean.to('f64').flatten(), factor, trace: covariance.to('f64').diagonal().sum().item() };
+  return { mean: mean.to('f64').flatten(), factor, trace };
 }
 
 function fromFeatures(features: Tensor): Factored {
