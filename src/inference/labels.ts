@@ -74,7 +74,8 @@ export function parseLabels(
     if (label !== undefined && label < misc.num_classes) return label;
     const near = names && nearest(name, names);
     const known = names && names.length <= 20 ? ` (${names.join(', ')})` : '';
-    const what = `'all', 'random', 'equal' or classes from 0 to ${misc.num_classes - 1}${known}`;
+    const words = where === '--labels' ? "'all', 'random', 'equal' or " : '';
+    const what = `${words}classes from 0 to ${misc.num_classes - 1}${known}`;
     throw new ConfigError(expected(where, what, name, near && near !== name ? `Did you mean '${near}'?` : undefined));
   });
 }

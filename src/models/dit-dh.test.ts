@@ -248,3 +248,16 @@ describe('overfitting one latent', () => {
 function difference(a: Tensor, b: Tensor): number {
   return tidy(() => a.sub(b).abs().max().item());
 }
+
+test('one that is built outside of a scope leaves nothing behind when it is disposed', () => {
+  const before = memoryStats().tensors;
+  new DiTwDDTHead({
+    inputSize: 2,
+    inChannels: 4,
+    hiddenSize: [16, 16],
+    depth: [1, 1],
+    numHeads: [2, 2],
+    numClasses: 3,
+  }).dispose();
+  expect(memoryStats().tensors).toBe(before);
+});

@@ -96,7 +96,9 @@ export class DiTwDDTHead extends Module {
     this.inputSize = [this.#headGrid[0] * headPatch, this.#headGrid[1] * headPatch];
     this.inChannels = inChannels;
 
-    this.pos_embed = usePosEmbed ? parameter(sincosTable(width, ...this.#encoderGrid).unsqueeze(0)) : undefined;
+    this.pos_embed = usePosEmbed
+      ? parameter(tidy(() => sincosTable(width, ...this.#encoderGrid).unsqueeze(0)))
+      : undefined;
     this.x_embedder = new PatchEmbedding({ channels: inChannels, patch: headPatch, width: headWidth, generator });
     this.s_embedder = new PatchEmbedding({ channels: inChannels, patch, width, generator });
     this.s_projector = width === headWidth ? undefined : new Linear(width, headWidth, { generator });

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { Generator, noGrad, randn, tensor, tidy } from '../tensor/index.ts';
+import { Generator, memoryStats, noGrad, randn, tensor, tidy } from '../tensor/index.ts';
 import { ConfigError } from '../util/errors.ts';
 import { LightningDiT, type LightningDiTOptions } from './dit.ts';
 import { createStage2 } from './stage2.ts';
@@ -89,4 +89,10 @@ describe('createStage2', () => {
       /Did you mean 'DiTwDDTHead'/,
     );
   });
+});
+
+test('one that is built outside of a scope leaves nothing behind when it is disposed', () => {
+  const before = memoryStats().tensors;
+  new LightningDiT({ inputSize: 2, inChannels: 4, hiddenSize: 16, depth: 1, numHeads: 2, numClasses: 3 }).dispose();
+  expect(memoryStats().tensors).toBe(before);
 });

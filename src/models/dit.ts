@@ -71,7 +71,7 @@ export class LightningDiT extends Module {
     this.x_embedder = new PatchEmbedding({ channels: inChannels, patch: patchSize, width, generator });
     this.t_embedder = new TimestepEmbedder({ width, generator });
     this.y_embedder = LabelEmbedder.orNone({ width, numClasses, dropProbability: classDropoutProb, generator });
-    this.pos_embed = parameter(sincosTable(width, ...this.#grid).unsqueeze(0));
+    this.pos_embed = parameter(tidy(() => sincosTable(width, ...this.#grid).unsqueeze(0)));
     this.feat_rope = useRope ? new Rope2d(width / heads, ...this.#grid) : undefined;
     this.blocks = Array.from({ length: depth }, () => new DitBlock({ ...options, width, heads, generator }));
     this.final_layer = new FinalLayer({ width, outputs, useRmsnorm, generator });

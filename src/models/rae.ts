@@ -76,10 +76,8 @@ export class Rae extends Module {
         `Rae: expected a decoder for ${encoder.width} channels, received one for ${decoder.options.channels}. Both must have the encoder's width.`,
       );
     }
-    this.pixelMean = buffer(tensor([...encoder.spec.mean], { dtype: 'f32' }).reshape([-1, 1, 1]), {
-      persistent: false,
-    });
-    this.pixelStd = buffer(tensor([...encoder.spec.std], { dtype: 'f32' }).reshape([-1, 1, 1]), { persistent: false });
+    this.pixelMean = buffer(tensor([...encoder.spec.mean], { dtype: 'f32', shape: [3, 1, 1] }), { persistent: false });
+    this.pixelStd = buffer(tensor([...encoder.spec.std], { dtype: 'f32', shape: [3, 1, 1] }), { persistent: false });
   }
 
   /** Side of the latent grid. */

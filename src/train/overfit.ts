@@ -66,35 +66,37 @@ export function overfit(width: number, options: OverfitOptions): OverfitRow {
   const params = model.namedParameters();
   const optimizer = new AdamW(params, { lr, betas: [0.9, 0.95] });
   const losses: number[] = [];
-  for (let step = 0; step < steps; step++) {
-    tidy(() => {
-      const data = latent.expand([batch, C, h, w]);
-      const { loss } = flowMatchingLoss((xt, t) => model.forward(xt, t, undefined), data, {
-        ...transport,
-        ...times,
-        generator,
+  try {
+    for (let step = 0; step < steps; step++) {
+      tidy(() => {
+        const data = latent.expand([batch, C, h, w]);
+        const { loss } = flowMatchingLoss((xt, t) => model.forward(xt, t, undefined), data, {
+          ...transport,
+          ...times,
+          generator,
+        });
+        const mean = loss.mean();
+        backward(mean);
+        losses.push(mean.item());
+        applyUpdate({ params, optimizer, step, lr, clip: 1, loss: losses.at(-1)! });
       });
-      const mean = loss.mean();
-      backward(mean);
-      losses.push(mean.item());
-      applyUpdate({ params, optimizer, step, lr, clip: 1, loss: losses.at(-1)! });
-    });
-    options.onStep?.(width, step + 1, losses.at(-1)!);
+      options.onStep?.(width, step + 1, losses.at(-1)!);
+    }
+    const sample = noGrad(() => tidy(() => keep(sampleOf(model, options, new Generator(seed + 1)))));
+    const error = tidy(() => sample.sub(latent).square().sum().sqrt().item() / latent.square().sum().sqrt().item());
+    const last = losses.slice(-Math.max(1, Math.floor(steps / 10)));
+    return {
+      width,
+      parameters: model.numParameters(),
+      bound: Math.max(0, 1 - width / C),
+      loss: last.reduce((a, b) => a + b) / last.length,
+      error,
+      sample,
+    };
+  } finally {
+    optimizer.dispose();
+    model.dispose();
   }
-  const sample = noGrad(() => tidy(() => keep(sampleOf(model, options, new Generator(seed + 1)))));
-  const error = tidy(() => sample.sub(latent).square().sum().sqrt().item() / latent.square().sum().sqrt().item());
-  const last = losses.slice(-Math.max(1, Math.floor(steps / 10)));
-  const row = {
-    width,
-    parameters: model.numParameters(),
-    bound: Math.max(0, 1 - width / C),
-    loss: last.reduce((a, b) => a + b) / last.length,
-    error,
-    sample,
-  };
-  optimizer.dispose();
-  model.dispose();
-  return row;
 }
 
 /** One sample by Euler's steps: [C, h, w]. */
