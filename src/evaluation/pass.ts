@@ -17,6 +17,7 @@ import { openSet } from './open-set.ts';
 import { type PairName, pairFigures } from './pair-figures.ts';
 import { PassResult } from './pass-result.ts';
 import type { PictureSet, SetSpec } from './picture-set.ts';
+import { removeForgotten } from './unfinished.ts';
 import { computeInWorkers } from './workers.ts';
 
 /** What to compute, as plain data: a worker process is given the same. */
@@ -49,6 +50,7 @@ export interface PassOptions {
 export async function runPass(job: Job, options: PassOptions): Promise<PassResult> {
   const { set, extractor, workers = 1, onProgress } = options;
   const folder = join(options.cache, keyOf(job, options));
+  removeForgotten(options.cache);
   const release = takeLock(`${folder}.lock`, {
     what: 'this evaluation',
     next: 'keep its unfinished work apart by --partial',

@@ -3,6 +3,7 @@
 
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { removeAbandoned } from '../util/atomic-write.ts';
 import { expected } from '../util/check.ts';
 import { DataError } from '../util/errors.ts';
 import { failpoint } from '../util/failpoint.ts';
@@ -24,6 +25,7 @@ export class Spool {
   constructor(target: string, { goOn }: { goOn?: number } = {}) {
     makeFolder(dirname(target));
     this.#keep = goOn !== undefined;
+    if (!this.#keep) removeAbandoned(target);
     this.#path = this.#keep ? target : join(dirname(target), `.${basename(target)}.spool.${process.pid}.tmp`);
     this.#fd = writing(target, () => openSync(this.#path, this.#keep ? 'a+' : 'w+'));
     if (goOn === undefined) return;

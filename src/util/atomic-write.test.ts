@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { removeTemporaries, writeFileAtomic } from './atomic-write.ts';
+import { removeAbandoned, removeTemporaries, writeFileAtomic } from './atomic-write.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -42,4 +42,15 @@ it.each(['middle', 'before-rename'])('a kill at %s leaves the old file', (place)
   expect(leftovers.map((name) => readFileSync(join(folder, name), 'utf8'))).toEqual([place === 'middle' ? 'n' : 'new']);
   removeTemporaries(folder);
   expect(readdirSync(folder)).toEqual(['latest']);
+});
+
+it('what a killed process left beside a target goes after an hour, and nothing else', () => {
+  const dead = spawnSync(process.execPath, ['-e', '']).pid;
+  const left = [`.set.npz.${dead}.tmp`, `.set.npz.spool.${dead}.tmp`];
+  const others = [`.other.npz.${dead}.tmp`, `.set.npz.${process.pid}.tmp`, 'set.npz'];
+  for (const name of [...left, ...others]) writeFileSync(join(folder, name), '');
+  removeAbandoned(join(folder, 'set.npz'));
+  expect(readdirSync(folder)).toHaveLength(5);
+  removeAbandoned(join(folder, 'set.npz'), Date.now() + 2 * 3_600_000);
+  expect(readdirSync(folder).sort()).toEqual(others.sort());
 });

@@ -1,6 +1,6 @@
 // Files that are either whole or as before, also after kill -9 and power loss: written under a temporary name beside the
 // target, flushed, renamed into place, and the folder flushed too (otherwise a power cut can lose the name).
-import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { failpoint } from './failpoint.ts';
 import { makeFolder, writing } from './storage.ts';
@@ -53,6 +53,27 @@ export function syncFolder(folder: string): void {
 export function removeTemporaries(folder: string): void {
   for (const name of readdirSync(folder)) {
     if (/^\..*\.\d+\.tmp$/.test(name)) rmSync(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+/** Removes what killed processes of this machine left beside `target` on their way to it, an hour ago or earlier. */
+export function removeAbandoned(target: string, now = Date.now()): void {
+  const [folder, name] = [dirname(target), basename(target)];
+  for (const entry of readdirSync(folder)) {
+    if (!entry.startsWith(`.${name}.`)) continue;
+    const pid = /^(?:spool\.)?(\d+)\.tmp$/.exec(entry.slice(name.length + 2))?.[1];
+    const path = join(folder, entry);
+    const age = now - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? now);
+    if (pid !== undefined && age > 3_600_000 && !isAlive(Number(pid))) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }
 
