@@ -251,3 +251,14 @@ test("an encoder given by a run sees pictures of the run's size, and by its file
   });
   expect(resizes).toEqual(['64 x 64', '32 x 32', '32 x 32']);
 });
+
+test('intervals hold the value and stay above what a metric can be', async () => {
+  const how = ['--reference', at('b.npz'), '--metrics', 'fid,precision,recall', '--interval', 'subset'];
+  const { scores } = await evaluated('--samples', at('odd.npz'), ...how);
+  expect(scores.map(({ metric }: { metric: string }) => metric)).toEqual(['fid', 'precision', 'recall']);
+  for (const { metric, value, interval } of scores) {
+    expect(interval.low, metric).toBeGreaterThanOrEqual(0);
+    expect(interval.low, metric).toBeLessThanOrEqual(value);
+    expect(interval.high, metric).toBeGreaterThanOrEqual(value);
+  }
+});

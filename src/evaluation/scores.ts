@@ -40,9 +40,16 @@ export interface Resampling {
   resamples: number;
 }
 
-/** Adds an interval where one is asked for; `figure` computes the value of some of the samples. */
-function withInterval(score: Score, how: Resampling | undefined, figure: (rows: Tensor) => number): Score {
-  return how ? { ...score, interval: interval(score.value, score.n, figure, how) } : score;
+/** Adds an interval where one is asked for; `figure` computes the value of some of the samples, which is never below `least`. */
+function withInterval(
+  score: Score,
+  how: Resampling | undefined,
+  figure: (rows: Tensor) => number,
+  { least = Number.NEGATIVE_INFINITY } = {},
+): Score {
+  if (!how) return score;
+  const found = interval(score.value, score.n, figure, how);
+  return { ...score, interval: { ...found, low: Math.max(least, found.low) } };
 }
 
 /** Frechet distance of moments, its interval from the features where they are given. */
@@ -60,7 +67,9 @@ export function frechetScore(
     ...(reference.count !== undefined && { reference: reference.count }),
   };
   if (!features) return score;
-  return withInterval(score, resampling, (rows) => frechetDistance(momentsOfRows(features, rows), reference));
+  return withInterval(score, resampling, (rows) => frechetDistance(momentsOfRows(features, rows), reference), {
+    least: 0,
+  });
 }
 
 /** The Frechet distance for infinitely many samples, from the line that it keeps to. */
@@ -121,13 +130,14 @@ export function ballScores(
     return scores.map((score) => ({ ...score, note: `${note}; ${NO_BOOTSTRAP}` }));
   }
   const again = new Map<string, PrecisionRecall>(); // the four share their balls
+  const shares = (rows: Tensor) => {
+    const key = `${rows.toNumbers()}`;
+    const found = again.get(key) ?? precisionRecall(reference, samples.indexSelect(0, rows), { k, half });
+    again.set(key, found);
+    return found;
+  };
   return scores.map((score) =>
-    withInterval(score, resampling, (rows) => {
-      const key = `${rows.toNumbers()}`;
-      const found = again.get(key) ?? precisionRecall(reference, samples.indexSelect(0, rows), { k, half });
-      again.set(key, found);
-      return found[score.metric as keyof PrecisionRecall];
-    }),
+    withInterval(score, resampling, (rows) => shares(rows)[score.metric as keyof PrecisionRecall], { least: 0 }),
   );
 }
 
