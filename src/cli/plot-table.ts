@@ -1,9 +1,11 @@
 // rae plot table: a column of a table of results over another, a line for each value of a third: FID over steps, precision over recall.
-// A table is a file of JSON lines, one JSON list, or the JSON of several results, one a file; `a.b` reaches into nested values.
+// A table is a file of JSON lines, one JSON list, or results of rae eval, one a file, whose columns are the metrics, `steps` and `guidance`
+// too; `a.b` reaches into nested values.
 
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
+import type { SampledSpec } from '../evaluation/picture-set.ts';
 import { unreadable } from '../io/file-reader.ts';
 import { chart, type Series } from '../plot/index.ts';
 import { expected } from '../util/check.ts';
@@ -26,9 +28,9 @@ type Row = Record<string, unknown>;
 
 export function tableCommand(): Command {
   const example =
-    'rae plot table results.jsonl --x steps --y fd --by sampler --out sweep.svg\nrae plot table a.json b.json --x recall --y precision --points --out pr.svg';
+    'rae plot table results.jsonl --x steps --y fd --by sampler --out sweep.svg\nrae plot table a.json b.json --x guidance --y fid --by samples.model --out guidance.svg';
   return verb('table', 'one column of a table of results over another', example)
-    .argument('<files...>', 'JSON lines, a JSON list, or one JSON result a file')
+    .argument('<files...>', 'JSON lines, a JSON list, or results of rae eval, one a file')
     .requiredOption('--x <key>', 'the column across')
     .requiredOption('--y <key>', 'the column upward')
     .requiredOption('--out <file>', 'the chart: .svg or .png')
@@ -79,10 +81,25 @@ function readTable(path: string): Row[] {
         ? JSON.parse(text)
         : text.split('\n').map((line) => JSON.parse(line) as unknown);
     const rows = Array.isArray(whole) ? whole : [whole];
-    return rows.map((row) => ({ file: basename(path), ...(row as Row) }));
+    return rows.map((row) => ({ file: basename(path), ...(row as Row), ...columnsOf(row as Row) }));
   } catch (cause) {
     throw new DataError(`${path}: expected JSON lines or a JSON list of results.`, { cause });
   }
+}
+
+/**
+ * Further columns of a result of rae eval: its figures by their metrics, the steps, and the scale of classifier-free guidance (1 without).
+ * `precision` is the metric here, where it was measured, not that of the arithmetic.
+ */
+function columnsOf({ scores, samples }: Row): Row {
+  if (!Array.isArray(scores)) return {};
+  const figures = (scores as { metric: string; value: number }[]).toReversed(); // the first of a metric counts
+  const made = samples as Partial<SampledSpec> | undefined;
+  return {
+    ...Object.fromEntries(figures.map(({ metric, value }) => [metric, value])),
+    ...(made?.sampler && { steps: made.sampler.steps }),
+    ...(made?.guidance && { guidance: made.guidance.cfg?.scale ?? 1 }),
+  };
 }
 
 function read(path: string): string {

@@ -77,6 +77,32 @@ test('a table of results becomes a line for each value of a column', async () =>
   expect(written.at(-1)).toContain("expected rows with numbers 'steps' and 'fid'");
 });
 
+test('results of rae eval have their metrics, steps and guidance as columns', async () => {
+  const result = (scale: number | undefined, recall: number) => ({
+    precision: 'fp32',
+    scores: [
+      { metric: 'precision', value: 0.5 },
+      { metric: 'recall', value: recall },
+    ],
+    samples: { sampler: { steps: 50 }, guidance: scale === undefined ? {} : { cfg: { scale } } },
+  });
+  const files = [result(undefined, 0.1), result(2, 0.2)].map((content, i) => {
+    writeFileSync(at(`result${i}.json`), JSON.stringify(content));
+    return at(`result${i}.json`);
+  });
+  for (const [x, y] of [
+    ['recall', 'precision'],
+    ['guidance', 'recall'],
+    ['steps', 'recall'],
+  ] as const) {
+    written.length = 0;
+    expect(
+      await main(['plot', 'table', ...files, '--x', x, '--y', y, '--by', 'file', '--out', at('e.svg'), '--json']),
+    ).toBe(0);
+    expect(JSON.parse(written.at(-1)!).series).toEqual(['result0.json', 'result1.json']);
+  }
+});
+
 test('latents become colours beneath their pictures, and each sample stands beside what is nearest to it', async () => {
   expect(
     await main(['plot', 'latents', '--model', 'embedded', '--input', 'embedded', '--num', '3', '--out', at('l.png')]),
