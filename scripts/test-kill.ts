@@ -35,8 +35,12 @@ const known: readonly (Stage | 'sample')[] = [
 const unknown = values.stages.split(',').find((name) => !known.some((stage) => stage === name));
 if (unknown !== undefined)
   throw new Error(`test:kill: expected some of ${known.join(',')} for --stages, received ${unknown}.`);
-let failed = 0;
 const stages = values.stages.split(',') as (Stage | 'sample')[];
+/** Runs with an adversary die first before it, then while it learns alone, then in the game, in turn. */
+const phaseOf = (stage: Stage, number: number) =>
+  stage === 'adversarial' || stage === 'accumulated' ? { phase: Math.floor(number / stages.length) } : {};
+
+let failed = 0;
 const training = stages.filter((stage) => stage !== 'sample');
 const base = training.length === 0 ? undefined : await undisturbed(folder, training);
 const samples = stages.includes('sample') ? await undisturbedSamples(folder) : undefined;
@@ -44,7 +48,9 @@ for (let number = 0; number < times; number++) {
   try {
     const stage = stages[number % stages.length]!;
     console.log(
-      await (stage === 'sample' ? killSampling(samples!, { seed, number }) : killOnce(base!, { stage, seed, number })),
+      await (stage === 'sample'
+        ? killSampling(samples!, { seed, number })
+        : killOnce(base!, { stage, seed, number, ...phaseOf(stage, number) })),
     );
   } catch (error) {
     failed++;

@@ -31,6 +31,7 @@ import { log } from '../util/log.ts';
 import { makeFolder } from '../util/storage.ts';
 import { encoderOutline, loadEncoder, resolveWeights, saveEncoder } from '../weights/index.ts';
 import { adopt, type TrainOptions } from './train.ts';
+import { checkBefore } from './train-checks.ts';
 
 export interface DitData {
   /** With its statistics; from a cache its encoder has no weights. */
@@ -83,6 +84,10 @@ async function fromCache(config: RunConfig, options: TrainOptions): Promise<DitD
         `--latents: expected mirrored latents (data.flip is on), received '${latents}' without. Encode with --flips, or --set data.flip=false.`,
       );
     }
+    const all = Array.from({ length: cache.size }, (_, i) => i);
+    const { held, rest } = judged ? { held: [], rest: all } : splitIndices(cache.size);
+    const trained = { cache, indices: rest.length > 0 ? rest : all };
+    checkBefore(config, options, { size: trained.indices.length, classes: cache.classes });
     const classes = adoptClasses({ name: latents!, classes: cache.classes }, options);
     const source = adoptRae(config, options);
     const encoder = encoderOutline(join(out, 'encoder.safetensors'));
@@ -97,9 +102,6 @@ async function fromCache(config: RunConfig, options: TrainOptions): Promise<DitD
       options,
     );
 
-    const all = Array.from({ length: cache.size }, (_, i) => i);
-    const { held, rest } = judged ? { held: [], rest: all } : splitIndices(cache.size);
-    const trained = { cache, indices: rest.length > 0 ? rest : all };
     const { global_batch_size: batch, global_seed: seed } = config.training;
     const heldOut = judged
       ? cachedSet(
@@ -198,11 +200,12 @@ function adoptRae(asked: RunConfig, options: TrainOptions): AdoptedRae {
   if (!resume) {
     if (rae === undefined)
       throw new ConfigError(expected('--rae', "a trained RAE (a run of `rae train rae`, or 'embedded')", 'none'));
-    const parts = modelParts(rae);
+    const parts = modelParts(rae, { flag: '--rae' });
     if (parts.decoder === undefined)
       throw new ConfigError(
         expected('--rae', 'a run with a trained decoder', `'${rae}' without one`, 'Train it with `rae train rae`.'),
       );
+    checkImageSize(parts.raeConfig, asked);
     const { vit, spec } = loadEncoder(parts.encoder);
     makeFolder(out);
     saveEncoder(join(out, 'encoder.safetensors'), vit, spec);
@@ -213,12 +216,14 @@ function adoptRae(asked: RunConfig, options: TrainOptions): AdoptedRae {
     shipped = parts.stats;
   }
   const config = loadConfig(join(out, 'rae.yaml'));
-  if (config.data.image_size !== asked.data.image_size) {
-    throw new ConfigError(
-      expected('data.image_size', `${config.data.image_size}, what the RAE was trained on`, asked.data.image_size),
-    );
-  }
+  checkImageSize(config, asked);
   return { config, decoder: join(out, 'decoder.safetensors'), stats: shipped };
+}
+
+function checkImageSize({ data: { image_size } }: RunConfig, asked: RunConfig): void {
+  if (image_size === asked.data.image_size) return;
+  const what = `${image_size}, what the RAE was trained on`;
+  throw new ConfigError(expected('data.image_size', what, asked.data.image_size));
 }
 
 /** The training pictures as `rae stats` sees them: centre crops, none mirrored. */

@@ -42,6 +42,8 @@ export interface TrainOptions extends VerbOptions {
   seconds?: number;
   /** Say what a step takes, and train nothing. */
   estimate?: boolean;
+  /** Do not hold the estimate against the machine's memory. */
+  anySize?: boolean;
 }
 
 type Stage = 'encoder' | 'rae' | 'dit';
@@ -76,7 +78,6 @@ export function command(): Command {
         "weights of the encoder: a file, a Hugging Face folder, a name of 'rae weights', a run of 'train encoder', or 'embedded'",
       )
       .option('--lpips <file>', 'weights of LPIPS (or network,heads in two files); without them the loss is L1 alone')
-      .option('--estimate', 'say what parameters, memory and arithmetic a step takes; train nothing')
       .option(
         '--disc <path>',
         "the discriminator's frozen trunk: DINO's weights, any encoder, or 'encoder' for the run's own; turns the adversarial loss on",
@@ -109,6 +110,8 @@ function stage(name: Stage, description: string, example: string): Command {
     .option('--out <folder>', 'run directory')
     .option('--resume', "go on from the run's newest checkpoint, with its own configuration")
     .addOption(listOption('--set <key=value>', 'change one value of the configuration (repeatable)'))
+    .option('--estimate', 'say what parameters, memory and arithmetic a step takes; train nothing')
+    .option('--any-size', 'train even what the estimate says will not fit into memory')
     .addOption(new Option('--precision <p>', 'arithmetic of the networks').choices(['fp32', 'bf16']))
     .addOption(integerOption('--seed <n>', 'seed of weights, data order and noise', { min: 0 }))
     .addOption(integerOption('--threads <n>', 'CPU threads', { min: 1 }))
@@ -125,8 +128,8 @@ function stage(name: Stage, description: string, example: string): Command {
 async function run(name: Stage, options: TrainOptions): Promise<void> {
   if (options.json) log.quiet = true;
   if (options.threads !== undefined) setThreads(options.threads);
-  if (options.estimate) return printEstimate(options);
-  if (options.out === undefined) throw new ConfigError(expected('--out', 'the folder of the run', 'none'));
+  if (options.estimate) return printEstimate(name, options);
+  if (!options.out) throw new ConfigError(expected('--out', 'the folder of the run', options.out ?? 'none'));
   const config = options.resume ? resumedConfig(options) : freshConfig(name, options);
   checkStage(name, config);
   for (const sentence of ignoredKeys(config)) log.warn(sentence);
@@ -139,12 +142,15 @@ async function run(name: Stage, options: TrainOptions): Promise<void> {
   printResult(options, result, `next: ${result.next}`);
 }
 
-async function printEstimate(options: TrainOptions): Promise<void> {
-  const config = freshConfig('rae', options);
-  checkStage('rae', config);
-  const { estimateText, sizesOf } = await import('./estimate.ts');
-  const { estimateStage1 } = await import('../train/estimate.ts');
-  const estimate = estimateStage1(config, sizesOf(config));
+async function printEstimate(name: Stage, options: TrainOptions): Promise<void> {
+  const config = freshConfig(name, options);
+  checkStage(name, config);
+  const { estimateOf, estimateText } = await import('./estimate.ts');
+  const { openPictures } = await import('../train/sources.ts');
+  const { path, synthetic } = config.data;
+  const pictures = name === 'dit' && (path !== undefined || synthetic) ? await openPictures(config) : undefined;
+  const classes = config.misc.num_classes === 0 ? 0 : pictures?.train.classes.length;
+  const estimate = estimateOf(config, { rae: options.rae, classes });
   printResult(options, estimate, estimateText(config, estimate));
 }
 

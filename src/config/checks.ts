@@ -157,6 +157,19 @@ function checkSampling({ sampler, guidance, stage_2 }: RunConfig): string[] {
         'sampler.params.reverse: expected false, received true. Integrating from data to noise is not offered.',
       );
   }
+  if (sampler.mode === 'SDE') {
+    const { num_steps, last_step, last_step_size } = sampler.params;
+    if (num_steps < 2)
+      problems.push(`sampler.params.num_steps: expected at least 2 (it counts grid points), received ${num_steps}.`);
+    if (last_step !== null && !(last_step_size > 0 && last_step_size < 1)) {
+      problems.push(
+        `sampler.params.last_step_size: expected a number between 0 and 1, received ${last_step_size}. Without a last step set last_step to null.`,
+      );
+    }
+  }
+  if (guidance.scale < 1) {
+    problems.push(`guidance.scale: expected at least 1 (which is no guidance), received ${guidance.scale}.`);
+  }
   if (guidance.t_min >= guidance.t_max) {
     problems.push(`guidance.t_min: expected less than t_max ${guidance.t_max}, received ${guidance.t_min}.`);
   }

@@ -19,11 +19,14 @@ export interface Unreadable {
   readonly message: string;
 }
 
+/** Pictures that a message names. */
+const NAMED = 3;
+
 export class BatchReader {
   readonly #source: PictureSource;
   readonly #seed: number;
   readonly #onUnreadable: (picture: Unreadable) => void;
-  readonly #bad = new Set<number>();
+  readonly #bad = new Map<number, string>(); // number -> what is wrong
 
   constructor(source: PictureSource, options: { seed?: number; onUnreadable?: (picture: Unreadable) => void } = {}) {
     this.#source = source;
@@ -43,7 +46,7 @@ export class BatchReader {
         const index = (place + step) % this.#source.size;
         if (await this.#readOne(index, this.#draws(epoch, place), into)) return index;
       }
-      throw new DataError(`${this.#source.name}: none of its ${this.#source.size} pictures can be read.`);
+      throw this.#nothing();
     });
   }
 
@@ -51,6 +54,16 @@ export class BatchReader {
   async readThese(indices: ArrayLike<number>, epoch = 0): Promise<Batch> {
     return this.#read(indices, async (index, into) =>
       (await this.#readOne(index, this.#draws(epoch, index), into)) ? index : undefined,
+    );
+  }
+
+  /** Names the first few. */
+  #nothing(): DataError {
+    const { name, size } = this.#source;
+    const named = [...this.#bad.values()].slice(0, NAMED).map((message) => message.replace(/\.$/, ''));
+    const more = size - named.length;
+    return new DataError(
+      `${name}: none of its ${size} pictures can be read: ${named.join('; ')}${more > 0 ? `; and ${more} more` : ''}.`,
     );
   }
 
@@ -85,7 +98,7 @@ export class BatchReader {
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       if (!this.#bad.has(index)) {
-        this.#bad.add(index);
+        this.#bad.set(index, error.message);
         this.#onUnreadable({ index, message: error.message });
       }
       return false;

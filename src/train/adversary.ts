@@ -11,7 +11,7 @@ import { AdamW, adamWOptions, type LrSchedule, lrSchedule, lrScheduleOptions } f
 import { Generator, type Tensor } from '../tensor/index.ts';
 import { expected } from '../util/check.ts';
 import { ConfigError } from '../util/errors.ts';
-import type { Schedule } from './schedule.ts';
+import { type Counted, checkRates, type Schedule } from './schedule.ts';
 
 /** A frozen network whose patch tokens the discriminator judges by: any encoder. */
 export interface Trunk {
@@ -103,7 +103,10 @@ export function openAdversary(
 }
 
 /** When everything begins. ConfigError for a part that would begin after the run's end, or an adversarial term without updates before it. */
-export function startsOf({ gan }: RunConfig, { stepsPerEpoch, end }: Schedule): Starts {
+export function startsOf(
+  { gan }: Pick<RunConfig, 'gan'>,
+  { stepsPerEpoch, end }: Pick<Schedule, 'stepsPerEpoch' | 'end'>,
+): Starts {
   if (gan === undefined) return { lpips: 0, discriminator: end, adversarial: end };
   const { loss } = gan;
   const begin = (name: 'lpips_start' | 'disc_upd_start' | 'disc_start') => {
@@ -123,11 +126,21 @@ export function startsOf({ gan }: RunConfig, { stepsPerEpoch, end }: Schedule): 
     discriminator: begin('disc_upd_start'),
     adversarial: begin('disc_start'),
   };
+  checkRates('gan.disc.scheduler', gan.disc.scheduler, updatesOf(gan, starts, { stepsPerEpoch, end }));
   if (starts.adversarial < starts.discriminator) {
     const what = `at least disc_upd_start (step ${starts.discriminator}), so that the discriminator has learnt something`;
     throw new ConfigError(expected('gan.loss.disc_start', what, starts.adversarial));
   }
   return starts;
+}
+
+/** The discriminator's updates, which alone its schedule counts. */
+function updatesOf(
+  { loss }: Gan,
+  { discriminator }: Starts,
+  { stepsPerEpoch, end }: Pick<Schedule, 'stepsPerEpoch' | 'end'>,
+): Counted {
+  return { stepsPerEpoch, steps: (end - discriminator) * loss.disc_updates };
 }
 
 /** The last block of each quarter of the trunk: 2, 5, 8, 11 of 12, as the reference has it. */

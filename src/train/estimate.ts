@@ -59,7 +59,7 @@ export function estimateStage1(config: RunConfig, { encoder, decoder, trunk, lpi
   const pixels = FLOAT * 3 * S * S * (2 * B + 12 * m);
   const decoding = m * decoderActivations(decoder, recompute) * (half ? HALF : 1);
   const perceiving = lpips ? lpipsActivations(lpips, S, losses.gram > 0 ? m : undefined, m) : 0;
-  const encoding = m * FLOAT * (seen + prefix(encoder)) * (8 * encoder.width + 2 * encoder.hidden);
+  const encoding = encodingBytes(encoder, { batch: m, tokens: seen });
   const gradients = FLOAT * parameters.decoder;
   const before = Math.max(encoding, decoding + perceiving, gradients + decoding / 2);
   const judged = (trunk && heads && m * discriminatorActivations(trunk, heads, S, gan!.disc.arch.resize)) ?? 0;
@@ -108,21 +108,32 @@ export function decoderParameters({ channels, width: D, depth, hidden, patch, to
   return depth * layer + (channels + 1) * D + (tokens + 2) * D + 2 * D + (D + 1) * 3 * patch ** 2;
 }
 
+/** Bytes at the worst moment of encoding a batch, with those of its pictures where their `side` is given. */
+export function encodingBytes(
+  o: ViTOptions,
+  { batch, tokens, side = 0 }: { batch: number; tokens: number; side?: number },
+): number {
+  return batch * FLOAT * ((tokens + prefix(o)) * (8 * o.width + 2 * o.hidden) + 3 * side ** 2 * 2);
+}
+
 /** Multiply-adds of `tokens` patch tokens through a ViT. */
-function vitProducts(o: ViTOptions, tokens: number): number {
+export function vitProducts(o: ViTOptions, tokens: number): number {
   const T = tokens + prefix(o);
   return tokens * 3 * o.patch ** 2 * o.width + o.depth * blockProducts(o.width, o.hidden, T, feedForwardMaps(o));
 }
 
-function decoderProducts({ channels, width: D, depth, hidden, patch, tokens }: DecoderOptions): number {
+export function decoderProducts({ channels, width: D, depth, hidden, patch, tokens }: DecoderOptions): number {
   return tokens * (channels + 3 * patch ** 2) * D + depth * blockProducts(D, hidden, tokens + 1, 2);
 }
 
-const blockProducts = (D: number, hidden: number, T: number, maps: number) =>
+export const blockProducts = (D: number, hidden: number, T: number, maps: number) =>
   T * (4 * D * D + maps * D * hidden + 2 * T * D);
 
 /** Bytes that backward needs of one picture: inputs of norms, maps and attention, before and after the GELU. */
-function decoderActivations({ width: D, depth, hidden, tokens }: DecoderOptions, recompute: boolean): number {
+export function decoderActivations(
+  { width: D, depth, hidden, tokens }: Pick<DecoderOptions, 'width' | 'depth' | 'hidden' | 'tokens'>,
+  recompute: boolean,
+): number {
   const layer = 8 * D + 2 * hidden;
   return FLOAT * (tokens + 1) * (recompute ? depth * D + layer : depth * layer);
 }
@@ -253,7 +264,7 @@ function sum<T>(items: readonly T[], of: (item: T) => number): number {
   return items.reduce((total, item) => total + of(item), 0);
 }
 
-const FLOAT = 4; // bytes
-const HALF = 0.7; // of the activations' bytes under autocast: norms and residuals stay float32
-const PROCESS = 260e6; // Node, libtorch and the decoding of pictures before the first step (measured)
-const SLACK = 1.25; // temporaries of backward, and what the allocator holds on to (measured)
+export const FLOAT = 4; // bytes
+export const HALF = 0.7; // of the activations' bytes under autocast: norms and residuals stay float32
+export const PROCESS = 260e6; // Node, libtorch and the decoding of pictures before the first step (measured)
+export const SLACK = 1.25; // temporaries of backward, and what the allocator holds on to (measured)

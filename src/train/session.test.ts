@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -89,6 +89,20 @@ test('a metric that is not evaluated cannot be kept by', async () => {
   await expect(session(temporary(), { keepBest: 'rfid', values: [] })).rejects.toThrow(
     /training\.keep_best: expected one of what is evaluated: eval_ema\/psnr, eval_ema\/lpips, received 'rfid'/,
   );
+});
+
+test('a full disk is told with the checkpoint that is left, which the error does not touch', async () => {
+  const out = temporary();
+  const run = await session(out, { keepBest: 'eval_ema/lpips', values: [1, 1, 1, 1] });
+  await steps(run, 3);
+  const metrics = join(out, 'metrics.jsonl');
+  rmSync(metrics);
+  symlinkSync('/dev/full', metrics);
+  await expect(steps(run, 1)).rejects.toThrow(
+    /cannot be written after step 4 \(the disk is full\)\. The checkpoint of step 3 is whole: go on with --resume/,
+  );
+  await run.close();
+  expect(latestCheckpoint(out)?.step).toBe(3);
 });
 
 test('a signal during an evaluation saves at once, and the resumed run evaluates first', async () => {

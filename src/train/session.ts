@@ -20,7 +20,8 @@ import {
 import { clearInterrupted, installSignalHandlers, interrupted } from '../tensor/index.ts';
 import { writeFileAtomic } from '../util/atomic-write.ts';
 import { expected } from '../util/check.ts';
-import { ConfigError, InterruptedError } from '../util/errors.ts';
+import { ConfigError, InterruptedError, StorageError } from '../util/errors.ts';
+import { failpoint } from '../util/failpoint.ts';
 import { duration, figure } from '../util/format.ts';
 import { takeLock } from '../util/lock.ts';
 import type { Log } from '../util/log.ts';
@@ -126,6 +127,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   installSignalHandlers();
 
   let midStep = false;
+  let lost = false; // the disk refused: nothing more is written
   let savedAt = last ? state.step : -1;
   const started = performance.now();
   const startedAt = state.step;
@@ -133,9 +135,9 @@ export async function openSession(options: SessionOptions): Promise<Session> {
 
   if (state.due.length > 0) {
     try {
-      await finishDue();
+      await writingRun(finishDue);
       savedAt = -1; // the checkpoint still says that it is due
-      await save();
+      await writingRun(save);
     } catch (error) {
       release();
       throw error;
@@ -151,6 +153,26 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       write: (folder) => writeCheckpoint(folder, state, parts),
     });
     savedAt = state.step;
+  }
+
+  /** Runs what writes into the run's folder; where the disk refuses, the error says what is left to go on from. */
+  async function writingRun<T>(work: () => T | Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      lost = true;
+      const kept = latestCheckpoint(out);
+      const left =
+        kept === undefined
+          ? 'No checkpoint is there yet: begin again when that is mended.'
+          : `The checkpoint of step ${kept.step} is whole: go on with --resume when that is mended.`;
+      const { reason } = error;
+      throw new StorageError(`${out}: cannot be written after step ${state.step} (${reason}). ${left}`, {
+        reason,
+        cause: error,
+      });
+    }
   }
 
   function record(figures: Readonly<Record<string, number>>): void {
@@ -229,6 +251,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     state,
     goesOn() {
       midStep = state.step < stopAt && performance.now() - started < maxSeconds * 1000;
+      if (midStep) failpoint('step');
       return midStep;
     },
     async afterStep({ mean, now }) {
@@ -244,7 +267,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       const means = Object.fromEntries(Object.entries(state.window).map(([name, [sum, count]]) => [name, sum / count]));
       log.live(progress(state.step, schedule.end, { ...means, ...now }, options.headline, pace));
       if (state.step % schedule.logEvery === 0) {
-        record({ ...means, ...now, images_per_second: round(pace.speed()) });
+        await writingRun(() => record({ ...means, ...now, images_per_second: round(pace.speed()) }));
         state.window = {};
         pace.newLine();
       }
@@ -253,10 +276,10 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       if (options.evaluate && schedule.evalEvery && (state.step % schedule.evalEvery === 0 || atEnd)) {
         state.due.push('figures');
       }
-      await finishDue();
-      if (state.step % schedule.checkpointEvery === 0) await save();
+      await writingRun(finishDue);
+      if (state.step % schedule.checkpointEvery === 0) await writingRun(save);
       await setImmediate(); // decoding callbacks and signals are served
-      if (interrupted() !== 0) await stop();
+      if (interrupted() !== 0) await writingRun(stop);
       pace.resume();
     },
     rollBack() {
@@ -271,7 +294,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     },
     async close() {
       try {
-        if (state.step > startedAt && !midStep) await save();
+        if (state.step > startedAt && !midStep && !lost) await writingRun(save);
       } finally {
         log.done(`step ${state.step} of ${schedule.end} in ${duration((performance.now() - started) / 1000)}: ${out}`);
         release();

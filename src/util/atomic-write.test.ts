@@ -29,6 +29,13 @@ it('when a piece cannot be made, the old file stays and no temporary one', () =>
   expect(readdirSync(folder)).toEqual(['state.json']);
 });
 
+it('an error of reading what is to be written keeps its own name', () => {
+  function* pieces() {
+    yield readFileSync(join(folder, 'source'));
+  }
+  expect(() => writeFileAtomic(join(folder, 'copy'), pieces())).toThrow(/ENOENT.*source/);
+});
+
 it.each(['middle', 'before-rename'])('a kill at %s leaves the old file', (place) => {
   const file = join(folder, 'latest');
   writeFileAtomic(file, 'old');

@@ -14,26 +14,30 @@ const CHUNK = 1 << 30; // writeSync takes at most 2^31 - 1 bytes at once
 export function writeFileAtomic(path: string, data: string | Uint8Array | Iterable<string | Uint8Array>): void {
   const pieces = typeof data === 'string' || data instanceof Uint8Array ? [data] : data;
   makeFolder(dirname(path));
-  writing(path, () => replaceFile(path, pieces));
+  replaceFile(path, pieces);
 }
 
+/** Errors of making a piece (its source cannot be read) stay what they are; only those of writing are the target's. */
 function replaceFile(path: string, pieces: Iterable<string | Uint8Array>): void {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+  const fd = writing(path, () => openSync(temporary, 'w'));
   try {
-    const fd = openSync(temporary, 'w');
     try {
-      for (const piece of pieces) writeFully(fd, typeof piece === 'string' ? Buffer.from(piece) : piece);
-      fsyncSync(fd);
+      for (const piece of pieces) {
+        const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
+        writing(path, () => writeFully(fd, bytes));
+      }
+      writing(path, () => fsyncSync(fd));
     } finally {
       closeSync(fd);
     }
     failpoint('atomic-write:before-rename');
-    renameSync(temporary, path);
+    writing(path, () => renameSync(temporary, path));
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
   }
-  syncFolder(dirname(path));
+  writing(path, () => syncFolder(dirname(path)));
 }
 
 /** Makes a rename or a new entry in `folder` durable. */

@@ -54,7 +54,7 @@ export class DataError extends RaeError {
   }
 }
 
-/** A place that cannot be written: full, read-only, not allowed, or no folder. `reason` is that in a few words. */
+/** A place that cannot be written, or not hold what is asked for: full, read-only, not allowed, or no folder. `reason` is that in a few words. */
 export class StorageError extends RaeError {
   readonly reason: string;
 

@@ -1,7 +1,7 @@
 // Places at which a test kills the process, to prove that a run survives it: RAE_FAILPOINT=name or name@n (n-th visit).
 // A kill, not an exception: nothing is cleaned up, as after `kill -9` or a power cut of the process.
 //
-// The places: `atomic-write:middle`, `atomic-write:before-rename`, and, while a checkpoint
+// The places: `step` (of training, before it), `atomic-write:middle`, `atomic-write:before-rename`, and, while a checkpoint
 // is being written, `checkpoint-mid-write` (half of a piece of one of its files is on the disk), `checkpoint-before-rename`,
 // `checkpoint-mid-swap`, `checkpoint-after-rename`, `latest-before-rename`, `retention-mid-delete`.
 

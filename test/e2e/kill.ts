@@ -59,6 +59,16 @@ export function child(args: readonly string[], { failpoint, signal, afterMs = 0 
   });
 }
 
+/** Of the adversarial stages: a checkpoint lies in each phase. */
+const PHASE_STARTS = ['--set', 'gan.loss.disc_upd_start_step=3', '--set', 'gan.loss.disc_start_step=6'];
+
+/** The first kill of an adversarial run: its phase, and the steps of it (counted from 1) before which the process can die. */
+const PHASES = [
+  { phase: 'before the discriminator', steps: [3] },
+  { phase: 'discriminator alone', steps: [4, 5, 6] },
+  { phase: 'adversarial', steps: [7, 8, 9] },
+] as const;
+
 const complete = (stage: Stage, folder: string, out: string) =>
   trainArguments(stage, folder, out, [
     '--steps',
@@ -67,6 +77,7 @@ const complete = (stage: Stage, folder: string, out: string) =>
     'training.keep_checkpoints=2',
     '--set',
     'training.checkpoint_every=2',
+    ...(stage === 'adversarial' || stage === 'accumulated' ? PHASE_STARTS : []),
   ]);
 const resumed = (stage: Stage, out: string) => [
   'train',
@@ -100,10 +111,13 @@ export async function undisturbed(folder: string, stages: readonly Stage[]): Pro
   return result;
 }
 
-/** Disturbs one run until it is done; throws when it becomes unreadable or ends with other bits. Says what it did. */
+/**
+ * Disturbs one run, an adversarial one with a `phase` first in that phase (0 to 2), until it is done; throws when it becomes unreadable or ends with other bits. Says what it
+ * did.
+ */
 export async function killOnce(
   base: Undisturbed,
-  { stage, seed, number }: { stage: Stage; seed: number; number: number },
+  { stage, seed, number, phase }: { stage: Stage; seed: number; number: number; phase?: number },
 ): Promise<string> {
   const draws = new Draws(seed, number);
   const out = join(base.folder, `${stage}-killed-${number}`);
@@ -111,7 +125,13 @@ export async function killOnce(
   for (let attempt = 0; ; attempt++) {
     const begun = latestCheckpoint(out) !== undefined;
     const args = begun ? resumed(stage, out) : complete(stage, base.folder, out);
-    const disturbance: Disturbance = attempt < 3 ? draw(draws, (base.seconds[stage] ?? 2) * 1000) : {};
+    const first = attempt === 0 && phase !== undefined ? PHASES[phase % PHASES.length] : undefined;
+    const disturbance: Disturbance = first
+      ? { failpoint: `step@${first.steps[draws.below(first.steps.length)]}` }
+      : attempt < 3
+        ? draw(draws, (base.seconds[stage] ?? 2) * 1000)
+        : {};
+    if (first) did.push(first.phase);
     const ended = await child(args, disturbance);
     did.push(
       disturbance.failpoint ??
