@@ -1,5 +1,6 @@
 // The comparison: both sides warm up apart, show that they compute the same, then take turns, A B A B. A pair of samples gives one
 // ratio; the median of the ratios is the result, their quartiles say how far to trust it.
+import { benchPictures } from './pictures.ts';
 import { benchWeights } from './python.ts';
 import { type Side, startOurs, startPeer } from './side.ts';
 import type { Beside, Work } from './works.ts';
@@ -43,9 +44,13 @@ export async function measure(
   { python, threads, pairs, beside = 'eager', onPair }: MeasureOptions,
 ): Promise<Row> {
   const weights = work.weights && (await benchWeights(python, work.peer, work.weights));
-  const config = { ...work.config, ...(weights && { weights }) };
+  const folder = work.pictures && (await benchPictures(work.pictures));
+  const config = { ...work.config, ...(weights && { weights }), ...(folder && { folder }) };
   const ours = await startOurs(work.ours, config, threads);
-  const peer = await startPeer(python, work.peer, { ...config, peer: beside }, threads);
+  const peer = await startPeer(python, work.peer, { ...config, peer: beside }, threads).catch(async (error) => {
+    await ours.stop(); // it would keep us waiting
+    throw error;
+  });
   try {
     const value = [(await ours.run(work.run, 1)).value, (await peer.run(work.run, 1)).value] as const;
     checkSame(work, value);

@@ -40,9 +40,12 @@ export async function benchPython(say: (line: string) => void, also: readonly st
   return python;
 }
 
+/** Packages whose module has another name. */
+const MODULES: Readonly<Record<string, string>> = { pillow: 'PIL' };
+
 /** Python that fails unless the packages are there; it imports none of them. */
 function finding(packages: readonly string[]): string {
-  const modules = packages.map((name) => name.replace(/==.*/, '').replaceAll('-', '_'));
+  const modules = packages.map((name) => MODULES[name] ?? name.replace(/==.*/, '').replaceAll('-', '_'));
   return `import importlib.util; assert all(importlib.util.find_spec(m) for m in ${JSON.stringify(modules)})`;
 }
 

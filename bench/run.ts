@@ -1,13 +1,16 @@
 // npm run bench [-- NAME... --pairs 7 --threads 2 --precision bf16 --compile --onnx --json --record --check]: ours beside PyTorch, the same model,
-// numbers, dtype and threads, each side in its own process, in turns. A NAME picks the works that begin with it; without one all run. `load`
-// is a comparison of its own: reading files of published size (bench/load.ts; --size XL or S).
+// numbers, dtype and threads, each side in its own process, in turns. A NAME picks the works that begin with it; without one all run. Of their
+// own, by name alone: `load`, reading files of published size (bench/load.ts; --size XL or S); `startup` (bench/startup.ts); `growth`, cost over
+// tokens, width, batch and steps, charts into --out (bench/growth.ts).
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { regressions } from './check.ts';
+import { benchGrowth, growthCharts } from './growth.ts';
 import { benchLoad, loadTable } from './load.ts';
 import { measure, type Row } from './measure.ts';
 import { benchPython } from './python.ts';
 import { entry, hardware, peerName, record, table } from './report.ts';
+import { benchStartup, startTable } from './startup.ts';
 import { type Beside, works } from './works.ts';
 
 const { values, positionals } = parseArgs({
@@ -21,10 +24,33 @@ const { values, positionals } = parseArgs({
     check: { type: 'boolean', default: false }, // fails where a ratio is worse than the one last recorded, beyond the noise
     json: { type: 'boolean', default: false }, // one JSON object on standard output, the rest on standard error
     size: { type: 'string', default: 'XL' }, // of `load`
+    out: { type: 'string', default: 'build/growth' }, // of `growth`: a folder
     record: { type: 'boolean', default: false }, // also an entry in docs/benchmarks.md
   },
 });
 const say = (line: string) => console.error(line);
+
+interface How {
+  threads: number;
+  pairs: number;
+  precision: 'fp32' | 'bf16';
+}
+
+/** Comparisons of another kind than works, by name. */
+const comparisons: Record<string, (how: How) => Promise<{ rows: object[]; text: string }>> = {
+  load: async (how) => {
+    const rows = benchLoad({ ...how, python: await benchPython(say, ['safetensors']), size: values.size, say });
+    return { rows, text: loadTable(rows) };
+  },
+  startup: async (how) => {
+    const rows = benchStartup({ ...how, python: await benchPython(say), say });
+    return { rows, text: startTable(rows) };
+  },
+  growth: async (how) => {
+    const rows = await benchGrowth({ ...how, python: await benchPython(say), say });
+    return { rows, text: growthCharts(rows, values.out) };
+  },
+};
 
 try {
   await bench();
@@ -41,11 +67,11 @@ async function bench(): Promise<void> {
   if (!(pairs >= 1 && threads >= 1)) throw new Error('--pairs and --threads: expected whole numbers of at least 1');
   if (values.record && pairs < 7) throw new Error(`--record: expected at least 7 pairs, received ${pairs}`);
 
-  if (positionals[0] === 'load') {
-    const python = await benchPython(say, ['safetensors']);
-    const rows = benchLoad({ python, threads, pairs, size: values.size, say });
-    say(`\n${hardware(threads)}; medians of ${pairs}, files in the page cache`);
-    console.log(values.json ? JSON.stringify(rows) : loadTable(rows));
+  const alone = Object.hasOwn(comparisons, positionals[0] ?? '') ? comparisons[positionals[0]!] : undefined;
+  if (alone) {
+    const { rows, text } = await alone({ threads, pairs, precision });
+    say(`\n${hardware(threads)}; medians of ${pairs}`);
+    console.log(values.json ? JSON.stringify(rows) : text);
     return;
   }
   const beside = values.onnx ? 'onnx' : values.compile ? 'compile' : 'eager';

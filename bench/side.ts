@@ -28,9 +28,11 @@ export interface Side {
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
 
-/** Ours: the sources through tsx. The addon sets the allocator's thresholds itself. */
+/** Ours: the sources through tsx, and a thread pool as large as the peer's set of workers. The addon sets the allocator's thresholds itself. */
 export function startOurs(script: string, config: object, threads: number): Promise<Side> {
-  return startSide(process.execPath, ['--import', 'tsx', `${folder}ours/${script}.ts`], config, threads, {});
+  return startSide(process.execPath, ['--import', 'tsx', `${folder}ours/${script}.ts`], config, threads, {
+    UV_THREADPOOL_SIZE: String(threads),
+  });
 }
 
 /** PyTorch's, with the allocator's thresholds that our addon sets. */

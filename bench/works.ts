@@ -30,6 +30,8 @@ export interface Work {
   packages?: readonly string[];
   /** The peer writes a file of weights first, of this name; both sides read it (config.weights). */
   weights?: string;
+  /** So many JPEGs are drawn first; both sides read them (config.folder). */
+  pictures?: number;
   /** Ours also says how much it grew over all runs. */
   growth?: boolean;
 }
@@ -51,7 +53,8 @@ const tiny = {
   batch: 16,
 };
 
-const small = {
+/** The network of the clothing recipes. */
+export const small = {
   inputSize: 7,
   inChannels: 192,
   hiddenSize: [192, 256],
@@ -159,6 +162,19 @@ export function works(precision: 'fp32' | 'bf16'): Work[] {
       runs: 1,
     })),
     ...visionWorks(precision),
+    {
+      name: 'data',
+      title: "JPEGs of 500 x 375 to batches of 32 at 256 px by ADM's crop, as many workers as threads",
+      ours: 'data',
+      peer: 'data',
+      config: { side: 256, batch: 32, ahead: 4 },
+      run: 'pass',
+      pictures: 256,
+      pieces: 256,
+      runs: 2,
+      unit: 'ms',
+      packages: ['pillow'],
+    },
     {
       name: 'inception',
       title: "Inception's features of a picture of 256 px, torch-fidelity 0.4.0, 8 at a time",

@@ -14,7 +14,7 @@ export function configuration<T>(): T & { threads: number } {
 }
 
 /** Answers until standard input ends. `facts` go into the first line. */
-export async function serve(works: Record<string, () => number>, facts: object = {}): Promise<void> {
+export async function serve(works: Record<string, () => number | Promise<number>>, facts: object = {}): Promise<void> {
   const answer = (fields: object) => stdout.write(`${JSON.stringify(fields)}\n`);
   answer({ ready: true, name: 'rae-ts', version: versions().libtorch, ...facts });
   for await (const line of createInterface({ input: stdin })) {
@@ -26,7 +26,7 @@ export async function serve(works: Record<string, () => number>, facts: object =
     let value = 0;
     for (let i = 0; i < count; i++) {
       const start = performance.now();
-      value = work();
+      value = await work();
       seconds.push((performance.now() - start) / 1000);
     }
     const { user, system } = cpuUsage(before);

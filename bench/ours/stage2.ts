@@ -25,6 +25,8 @@ export interface Stage2Bench {
   numClasses: number;
   batch: number;
   precision: 'fp32' | 'bf16';
+  /** Times of sampling, one more than its steps; 50 when left out. */
+  times?: number;
 }
 
 const config = configuration<Stage2Bench>();
@@ -78,12 +80,12 @@ function forward(): number {
   );
 }
 
-/** 49 Euler steps from `data` as noise. */
+/** Euler steps, 49 when not told otherwise, from `data` as noise. */
 function sample(guidance: Guidance): number {
   return tidy(() =>
     noGrad(() => {
       const velocity = guidedVelocity(velocityOf(ready(model)), y, guidance);
-      const { x } = sampleOde('euler', velocity, data, { times: referenceGrid(50, { shift }) });
+      const { x } = sampleOde('euler', velocity, data, { times: referenceGrid(config.times ?? 50, { shift }) });
       return x.square().mean().item();
     }),
   );
