@@ -11,7 +11,7 @@ export function toPixels(
 ): Tensor {
   return tidy(() => {
     const bytes = fromBuffer(images, { shape: [B, H, W, 3], dtype: 'u8' }).permute([0, 3, 1, 2]); // [B, 3, H, W]
-    return bytes.to({ dtype: 'f32', device }).contiguous().div(255);
+    return bytes.contiguous().to({ dtype: 'f32', device }).div_(255); // rearranged as bytes: a quarter of the memory traffic
   });
 }
 
