@@ -42,20 +42,23 @@ export function toTensors(
   { name, fd, mmap = false, widen = false }: TorchLoadOptions & { name: string; fd?: number | undefined },
 ): Map<string, Tensor> {
   const all = [...entries];
-  const storages = new Set(all.flatMap(([, { view }]) => (isPlain(view) ? [view.storage] : [])));
-  const flat = mmap ? mapStorages(storages, { name, fd }) : new Map<TorchStorage, Tensor>();
+  const shapes = storageShapes(all.flatMap(([, { view }]) => (isPlain(view) ? [view] : [])));
+  const memory = mmap ? mapStorages(shapes, { name, fd }) : new Map<TorchStorage, Tensor>();
+  const given = new Set<Tensor>();
   try {
-    for (const storage of storages) if (!flat.has(storage)) flat.set(storage, readStorage(storage, name));
+    for (const [storage, shape] of shapes)
+      if (!memory.has(storage)) memory.set(storage, readStorage(storage, { shape, name }));
     const tensorOf = (key: string, tensor: TorchTensor) => {
       const { storage, shape, strides, offset } = tensor.view;
-      const memory = flat.get(storage);
-      return memory !== undefined && isPlain(tensor.view)
-        ? call('aten::as_strided', [memory, shape, strides, offset])
-        : toTensor(materialise(tensor, name), { widen, where: `${name}: '${key}'` });
+      const found = isPlain(tensor.view) ? memory.get(storage) : undefined;
+      if (found === undefined) return toTensor(materialise(tensor, name), { widen, where: `${name}: '${key}'` });
+      if (shapes.get(storage) !== shape) return call('aten::as_strided', [found, shape, strides, offset]);
+      given.add(found);
+      return found;
     };
     return new Map(all.map(([key, tensor]) => [key, tensorOf(key, tensor)]));
   } finally {
-    for (const memory of flat.values()) memory.dispose(); // the views keep it alive
+    for (const tensor of memory.values()) if (!given.has(tensor)) tensor.dispose(); // the views keep it alive
   }
 }
 
@@ -64,24 +67,31 @@ function isPlain({ storage, dtype }: TensorView): boolean {
   return dtype === storage.dtype && tensorDtype(dtype) !== undefined && storage.elements > 0;
 }
 
+/** The shape in which each storage is brought: that of its view where there is one alone that is all of it, else flat. */
+function storageShapes(views: readonly TensorView[]): Map<TorchStorage, readonly number[]> {
+  const shapes = new Map<TorchStorage, readonly number[]>();
+  for (const { storage, shape, strides, offset } of views) {
+    const whole = !shapes.has(storage) && offset === 0 && elementCount(shape) === storage.elements;
+    shapes.set(storage, whole && isContiguous(shape, strides) ? shape : [storage.elements]);
+  }
+  return shapes;
+}
+
 /** The storages that lie in the file as they are, all in one mapping. */
 function mapStorages(
-  storages: ReadonlySet<TorchStorage>,
+  shapes: ReadonlyMap<TorchStorage, readonly number[]>,
   { name, fd }: { name: string; fd: number | undefined },
 ): Map<TorchStorage, Tensor> {
-  const places = [...storages].flatMap((storage) => {
+  const places = [...shapes].flatMap(([storage, shape]) => {
     const offset = storage.bytes?.mapOffset;
-    return offset === undefined
-      ? []
-      : [{ storage, offset, shape: [storage.elements], dtype: tensorDtype(storage.dtype)! }];
+    return offset === undefined ? [] : [{ storage, offset, shape, dtype: tensorDtype(storage.dtype)! }];
   });
   const tensors = mapTensors(name, places, fd === undefined ? {} : { fd });
   return new Map(places.map(({ storage }, i) => [storage, tensors[i]!]));
 }
 
-function readStorage(storage: TorchStorage, name: string): Tensor {
-  const { dtype, elements } = storage;
-  return toTensor({ dtype, shape: [elements], data: storageBytes(storage, name) }, { where: name });
+function readStorage(storage: TorchStorage, { shape, name }: { shape: readonly number[]; name: string }): Tensor {
+  return toTensor({ dtype: storage.dtype, shape, data: storageBytes(storage, name) }, { where: name });
 }
 
 function storageBytes(storage: TorchStorage, name: string): Uint8Array<ArrayBuffer> {

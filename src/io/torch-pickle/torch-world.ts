@@ -33,6 +33,12 @@ const STORAGES: Record<string, StorageDtype> = {
   UntypedStorage: 'u8',
 };
 
+const CLASSES = new Map(
+  Object.entries(STORAGES).flatMap(([name, dtype]) =>
+    [`torch.${name}`, `torch.storage.${name}`].map((full) => [full, dtype]),
+  ),
+);
+
 const FUNCTIONS: Record<string, (args: readonly PyValue[], name: string) => PyValue> = {
   'collections.OrderedDict': (args, name) => (args.length === 0 ? new Map() : pairs(args[0], name)),
   'torch._utils._rebuild_tensor': (args, name) => rebuild(args, { name }),
@@ -60,7 +66,7 @@ export function torchWorld(
   return {
     global(module, attribute) {
       const full = `${module}.${attribute}`;
-      if (Object.hasOwn(FUNCTIONS, full) || storageDtype(full) !== undefined) return new Global(full);
+      if (Object.hasOwn(FUNCTIONS, full) || CLASSES.has(full)) return new Global(full);
       if (module === 'torch' && dtypeFrom('torch', attribute) !== undefined) return new TorchDtype(attribute);
       throw new DataError(`${name}: refused: the file asks for ${full}, ${explain(module)}.`);
     },
@@ -73,7 +79,7 @@ export function torchWorld(
     persistent(id) {
       const fields = id instanceof PyTuple ? id.items : [];
       const [kind, type, key, , elements, view] = fields;
-      const dtype = type instanceof Global ? storageDtype(type.name) : undefined;
+      const dtype = type instanceof Global ? CLASSES.get(type.name) : undefined;
       if (kind !== 'storage' || dtype === undefined || typeof key !== 'string' || !isCount(elements)) {
         throw new DataError(
           `${name}: expected a storage reference ('storage', type, key, location, size), received something else.`,
@@ -92,11 +98,6 @@ export function torchWorld(
 /** The class of storages of this dtype; the newer dtypes have none. */
 export function storageClass(dtype: StorageDtype): string | undefined {
   return Object.keys(STORAGES).find((name) => STORAGES[name] === dtype && name !== 'UntypedStorage');
-}
-
-function storageDtype(full: string): StorageDtype | undefined {
-  const name = /^torch\.(?:storage\.)?(\w+)$/.exec(full)?.[1] ?? '';
-  return Object.hasOwn(STORAGES, name) ? STORAGES[name] : undefined;
 }
 
 function explain(module: string): string {

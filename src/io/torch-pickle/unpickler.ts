@@ -36,7 +36,7 @@ class Machine {
     for (;;) {
       const code = this.#input.byte();
       if (code === 0x2e) return this.#pop(); // STOP
-      const operation = OPERATIONS[code];
+      const operation = TABLE[code];
       if (operation === undefined) {
         throw this.error(
           `expected a pickle opcode, received ${REFUSED[code] ?? `0x${code.toString(16).padStart(2, '0')}`}`,
@@ -65,9 +65,9 @@ class Machine {
   }
 
   top(): PyValue {
-    const value = this.#pop();
-    this.push(value);
-    return value;
+    const floor = this.#marks.at(-1) ?? 0;
+    if (this.#stack.length <= floor) throw this.error('expected a value, received an empty stack');
+    return this.#stack.at(-1) as PyValue;
   }
 
   mark(): void {
@@ -246,6 +246,8 @@ const OPERATIONS: Record<number, Operation> = {
   98: (m) => m.build(),
   81: (m) => m.persistent(),
 };
+
+const TABLE = Array.from({ length: 256 }, (_, code) => OPERATIONS[code]); // dense: looked up for every opcode
 
 function tuple(machine: Machine, length: number): PyTuple {
   return new PyTuple(Array.from({ length }, () => machine.pop()).reverse());
