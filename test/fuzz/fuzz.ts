@@ -27,8 +27,16 @@ const WARM = 200; // inputs until compilation and the collector's heap have sett
 const FREE_RISE = 96 << 20; // the heap's growth, and what an archive may inflate to without being large (src/io/zip.ts)
 const RISE_PER_BYTE = 16;
 
+interface FuzzOptions {
+  runs: number;
+  seed: number;
+  path: string;
+  /** Inputs that this process has read before: memory is judged after the first ones alone. */
+  before?: number;
+}
+
 /** Runs `runs` inputs of `seed` through a parser. Every input is written to `path` first: after a crash it lies there. */
-export async function fuzz(parser: Parser, options: { runs: number; seed: number; path: string }): Promise<Figures> {
+export async function fuzz(parser: Parser, options: FuzzOptions): Promise<Figures> {
   const figures: Figures = { inputs: 0, accepted: 0, slowestMs: 0, largestRise: 0 };
   const property = fc.asyncProperty(parser.inputs, async (bytes) => {
     writeFileSync(options.path, bytes);
@@ -43,7 +51,7 @@ export async function fuzz(parser: Parser, options: { runs: number; seed: number
     const ms = (user + system) / 1000;
     figures.slowestMs = Math.max(figures.slowestMs, ms);
     if (ms > LIMIT_MS) throw new Error(`took ${Math.round(ms)} ms of computing for ${bytes.length} bytes`);
-    if (figures.inputs++ < WARM) return;
+    if ((options.before ?? 0) + figures.inputs++ < WARM) return;
     const rise = 1024 * (resourceUsage().maxRSS - before);
     figures.largestRise = Math.max(figures.largestRise, rise);
     if (rise > FREE_RISE + RISE_PER_BYTE * statSync(options.path).size)
