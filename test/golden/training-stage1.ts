@@ -51,15 +51,21 @@ interface Config {
 
 type Metrics = Record<string, number>;
 
+const WELL_CONDITIONED = 4; // steps
+
 /**
- * With libtorch's operators, which made the values: after four steps that agree to 2e-7, the last bits of our own encoder block turn the sign
- * of an L1 difference, and the trajectories part (2.5e-4 of the gradient's norm, then more). src/train/fused.test.ts compares the two.
+ * Wholly with libtorch's operators, which made the values, and with the fused ones up to step 4. There one ReLU of SqueezeNet lies within rounding
+ * of 0 and carries 0.9 % of LPIPS' gradient: in float32 it goes either way with the last bits of the reconstruction (4e-6 apart, the
+ * loss the same to 1e-7), while in float64 the gradients at both points agree to 3e-7.
  */
 export const stage1Kinds: Kinds = {
-  'stage1-trajectory': (entry, fixture) => withFused(false, () => runTrajectory(entry, fixture)),
+  'stage1-trajectory': (entry, fixture) => {
+    withFused(false, () => runTrajectory(entry, fixture));
+    runTrajectory(entry, fixture, WELL_CONDITIONED);
+  },
 };
 
-function runTrajectory(entry: Entry, fixture: Fixture): void {
+function runTrajectory(entry: Entry, fixture: Fixture, only = Number.POSITIVE_INFINITY): void {
   const config = entry.config as unknown as Config;
   const lpips = tidy(() => lpipsFromWeights(loadSafetensors(requireData('weights/lpips_squeeze_v0.1.safetensors'))));
   const rae = makeRae(config, fixture);
@@ -82,7 +88,8 @@ function runTrajectory(entry: Entry, fixture: Fixture): void {
   };
   const expectStep = metricsCheck(entry, fixture, config.gan_start_step);
 
-  const steps = fixture.get('outputs/metrics/total').size(0);
+  const recorded = fixture.get('outputs/metrics/total').size(0);
+  const steps = Math.min(only, recorded);
   for (let step = 0; step < steps; step++) {
     const at = `step${String(step).padStart(2, '0')}`;
     const draws = (which: string): DiffAugmentDraws => ({
@@ -149,11 +156,13 @@ function runTrajectory(entry: Entry, fixture: Fixture): void {
       expectStep(step, metrics);
     });
   }
-  expectGroup(entry, fixture, 'outputs/final', rae.decoder.stateDict(), 'final');
-  expectGroup(entry, fixture, 'outputs/ema', ema.stateDict(), 'ema');
-  const noTrueGradient = /\.(0\.0|1\.fn\.0)\.bias$/; // in front of a norm, which removes it
-  const state = new Map([...disc.stateDict()].filter(([key]) => !noTrueGradient.test(key)));
-  expectGroup(entry, fixture, 'outputs/disc', state, 'disc');
+  if (steps === recorded) {
+    expectGroup(entry, fixture, 'outputs/final', rae.decoder.stateDict(), 'final');
+    expectGroup(entry, fixture, 'outputs/ema', ema.stateDict(), 'ema');
+    const noTrueGradient = /\.(0\.0|1\.fn\.0)\.bias$/; // in front of a norm, which removes it
+    const state = new Map([...disc.stateDict()].filter(([key]) => !noTrueGradient.test(key)));
+    expectGroup(entry, fixture, 'outputs/disc', state, 'disc');
+  }
   for (const owner of [lpips, rae, disc, trunk, ema, generator.adam, critic.adam]) owner.dispose();
 }
 
