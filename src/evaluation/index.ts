@@ -18,4 +18,5 @@ export * from './picture-set.ts';
 export * from './reference.ts';
 export * from './scores.ts';
 export * from './stamp.ts';
+export * from './unfinished.ts';
 export * from './workers.ts';

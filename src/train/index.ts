@@ -1,11 +1,14 @@
 // The training loops of the three stages and their parts.
 export * from './adversarial.ts';
 export * from './adversary.ts';
+export * from './before.ts';
 export * from './cache-latents.ts';
 export * from './checkpoint.ts';
 export * from './dit.ts';
 export * from './encoder.ts';
 export * from './estimate.ts';
+export * from './estimate-dit.ts';
+export * from './estimate-encoder.ts';
 export * from './evaluate.ts';
 export * from './evaluate-dit.ts';
 export * from './guard.ts';
