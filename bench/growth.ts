@@ -53,18 +53,9 @@ export async function benchGrowth({ python, threads, pairs, precision, say }: Gr
         const answers = [];
         for (let i = 0; i < pairs; i++) answers.push(await ask(run, 1));
         await stop();
-        const ms =
-          1000 *
-          quantile(
-            answers.map(({ seconds: [s = 0] }) => s),
-            0.5,
-          );
-        const cpu =
-          1000 *
-          quantile(
-            answers.map((answer) => answer.cpu),
-            0.5,
-          );
+        const median = (seconds: readonly number[]) => 1000 * quantile(seconds, 0.5);
+        const ms = median(answers.map(({ seconds: [s = 0] }) => s));
+        const cpu = median(answers.map((answer) => answer.cpu));
         rows.push({ axis, size, side, ms, cpu, peak: answers.at(-1)!.peak / 2 ** 20 });
         say(`  ${axis} ${size}, ${side}: ${ms.toFixed(1)} ms`);
       }

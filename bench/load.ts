@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createStage2 } from '../src/models/stage2.ts';
 import { skipInit } from '../src/nn/index.ts';
+import { table } from '../src/util/format.ts';
 import { quantile } from './measure.ts';
 
 const SIZES = {
@@ -146,11 +147,7 @@ export function loadTable(rows: readonly LoadRow[]): string {
     mb(peak),
     mb(own),
   ]);
-  const all = [['file', 'until', 'reader', 'time', 'ours mmap /', 'of CPU time', 'peak', 'own'], ...cells];
-  const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
-  return all
-    .map((row) => row.map((cell, i) => (i < 3 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '))
-    .join('\n');
+  return table([['file', 'until', 'reader', 'time', 'ours mmap /', 'of CPU time', 'peak', 'own'], ...cells]);
 }
 
 function script(name: string): string {

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
+import { table as columns } from '../src/util/format.ts';
 import type { Row } from './measure.ts';
 import type { Beside } from './works.ts';
 
@@ -31,12 +32,7 @@ function rowCells({ name, unit, ours, peer, ratio, cpu, memory }: Row): string[]
 
 /** A table in fixed columns. */
 export function table(rows: readonly Row[]): string {
-  const all = cells(rows);
-  const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
-  const lines = all.map((row) =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '),
-  );
-  return [...lines, ...rows.flatMap(growthLine), ...rows.flatMap(shareLine)].join('\n');
+  return [columns(cells(rows)), ...rows.flatMap(growthLine), ...rows.flatMap(shareLine)].join('\n');
 }
 
 function growthLine({ name, growth }: Row): string[] {

@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { table } from '../src/util/format.ts';
 import { quantile } from './measure.ts';
 
 const rae = fileURLToPath(new URL('../bin/rae.mjs', import.meta.url));
@@ -76,9 +77,5 @@ function childrenTime(): number {
 /** The rows in fixed columns. */
 export function startTable(rows: readonly StartRow[]): string {
   const cells = rows.map(({ command, seconds, cpu }) => [command, `${seconds.toFixed(3)} s`, `${cpu.toFixed(2)} s`]);
-  const all = [['start-up', 'time', 'CPU'], ...cells];
-  const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
-  return all
-    .map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '))
-    .join('\n');
+  return table([['start-up', 'time', 'CPU'], ...cells]);
 }
