@@ -36,6 +36,7 @@ if (runs.length === 0 || values.latents === undefined || values['held-out'] === 
   throw new Error('usage: judge-latents RUN... --latents CACHE --held-out CACHE[,CACHE] (more in the file)');
 }
 setThreads(Number(values.threads));
+const precision = values.precision === 'bf16' ? 'bf16' : 'fp32';
 
 /** All of caches, normalised as `rae` does. */
 function read(rae: Rae, folders: string): LabelledLatents {
@@ -85,7 +86,7 @@ rows.push({ run: 'held-out pictures', num: heldOut.labels.length, probe: probeAc
 
 const [t_min = 0, t_max = 1] = values.interval.split(',').map(Number);
 for (const run of runs) {
-  const { config, generator, step = 0 } = loadModel(run, { need: 'generator' });
+  const { config, generator, step = 0 } = loadModel(run, { need: 'generator', precision });
   const { sampling_method, num_steps } = config.sampler.params;
   for (const sampler of (values.samplers ?? `${sampling_method}:${num_steps}`).split(',')) {
     const [method = '', steps] = sampler.split(':');
@@ -96,7 +97,7 @@ for (const run of runs) {
         method,
         steps: Number(steps),
         guidance: guidanceOf(guided, generator),
-        precision: values.precision === 'bf16' ? 'bf16' : 'fp32',
+        precision,
         seed: Number(values.seed),
       });
       judge(
