@@ -28,14 +28,16 @@ import { readEncoderSpec } from '../weights/index.ts';
 
 type Estimate = Stage1Estimate | Stage2Estimate | EncoderEstimate;
 
-/** What a run of this stage takes. ConfigError where sizes do not fit each other or the pictures. */
+type RaeSizes = Pick<Stage2Sizes, 'encoder' | 'decoder' | 'latent'>;
+
+/** What a run of this stage takes; `rae`: what raeSizes() says. ConfigError where sizes do not fit each other or the pictures. */
 export function estimateOf(
   config: RunConfig,
-  { rae, classes }: { rae?: string | undefined; classes?: number | undefined },
+  { rae, classes }: { rae?: RaeSizes | undefined; classes?: number | undefined },
 ): Estimate {
   if (config.mae !== undefined) return estimateEncoder(config);
   if (config.stage_2 === undefined) return estimateStage1(config, sizesOf(config));
-  return estimateStage2(config, { ...raeSizes(config, rae), classes: classes ?? config.misc.num_classes });
+  return estimateStage2(config, { ...(rae ?? raeSizes(config)), classes: classes ?? config.misc.num_classes });
 }
 
 /** ConfigError where a run would take clearly more than the machine's memory. */
@@ -59,10 +61,7 @@ function machineMemory(): number {
 }
 
 /** Sizes of the RAE that stage 2 builds on: that of --rae, else of the configuration's own section. */
-export function raeSizes(
-  config: RunConfig,
-  rae: string | undefined,
-): Pick<Stage2Sizes, 'encoder' | 'decoder' | 'latent'> {
+export function raeSizes(config: RunConfig, rae?: string): RaeSizes {
   const parts = rae === undefined ? undefined : modelParts(rae, { flag: '--rae' });
   const raeConfig = parts?.raeConfig ?? config;
   const encoder = parts ? readEncoderSpec(parts.encoder).vit : specOf(raeConfig.stage_1.params.encoder_config_path);

@@ -31,9 +31,10 @@ function checkSizes(config: RunConfig, options: TrainOptions, classes: number): 
   const own = config.stage_2 === undefined && config.mae === undefined; // its encoder is the one that the configuration names
   if (own ? !existsSync(encoderPath(encoder_config_path)) : config.mae === undefined && rae === undefined) return;
   const number = config.misc.num_classes === 0 ? 0 : classes;
-  if (config.stage_2 !== undefined) checkAsked(config, options, raeSizes(config, rae).latent, number);
+  const sizes = config.stage_2 && raeSizes(config, rae);
+  if (sizes) checkAsked(config, options, sizes.latent, number);
   if (options.anySize) return;
-  const estimate = estimateOf(config, { rae, classes: number });
+  const estimate = estimateOf(config, { rae: sizes, classes: number });
   checkMemory(estimate);
   checkRoom(options.out, estimate.checkpoint, config.training.keep_checkpoints);
 }
@@ -71,14 +72,18 @@ function checkAsked(
   const inFile = sectionOf(written, 'stage_2', 'params');
   const isSet = (key: string) => set.some((assignment) => assignment.trim().startsWith(`${key}=`));
   const given = (key: string) => key in inFile || isSet(`stage_2.params.${key}`);
-  const refuse = (key: string, what: string, received: unknown) => {
-    throw new ConfigError(expected(key, what, received, 'Leave it out: it follows from them.'));
+  const refuse = (key: string, what: string, received: unknown, next = 'Leave it out: it follows from them.') => {
+    throw new ConfigError(expected(key, what, received, next));
   };
   if (given('in_channels') && in_channels !== C)
     refuse('stage_2.params.in_channels', `${C}, the channels of the RAE's latents`, in_channels);
-  const [rows, columns = rows] = [input_size].flat();
-  if (given('input_size') && (rows !== h || columns !== w))
-    refuse('stage_2.params.input_size', `${h}, the side of the RAE's latents`, input_size);
+  const sides = [input_size].flat();
+  const [rows, columns = rows] = sides;
+  if ((given('input_size') || sides.length > 1) && (rows !== h || columns !== w)) {
+    const next = 'Rectangular latents are trained on from a program (rae-ts/train), with latents of its own.';
+    const what = `${h}, the side of the RAE's latents`;
+    refuse('stage_2.params.input_size', what, input_size, rows === columns ? undefined : next);
+  }
   if (num_classes === classes) return;
   if (isSet('stage_2.params.num_classes') || isSet('misc.num_classes'))
     refuse('misc.num_classes', `${classes}, the classes of the pictures`, num_classes);

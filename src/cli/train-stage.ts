@@ -23,7 +23,6 @@ import { trainEncoder } from '../train/encoder.ts';
 import { trainRae } from '../train/rae.ts';
 import { claimRun } from '../train/session.ts';
 import { openLoader, openPictures, type Pictures } from '../train/sources.ts';
-import { expected } from '../util/check.ts';
 import { ConfigError, RaeError } from '../util/errors.ts';
 import { count } from '../util/format.ts';
 import { log } from '../util/log.ts';
@@ -178,19 +177,11 @@ function adoptTrunk({ gan }: RunConfig, { out, resume }: TrainOptions, encoder: 
   return trunk;
 }
 
-/**
- * The configuration with what only the RAE and the pictures know: the latent's size and the number of classes (0: unconditional).
- * ConfigError for a rectangle: pictures are squares.
- */
+/** The configuration with what only the RAE and the pictures know: the latent's size and the number of classes (0: unconditional). */
 function fitted(config: RunConfig, rae: Rae, classes: number): RunConfig {
   const [C, h] = rae.latentShape as [number, number, number];
   const { stage_1, stage_2, misc, ...rest } = config;
   const model = stage2Of(config);
-  const asked = [model.params.input_size].flat();
-  if (asked.length === 2 && asked.some((side) => side !== h)) {
-    const next = 'Rectangular latents are trained on from a program (rae-ts/train), with latents of its own.';
-    throw new ConfigError(expected('stage_2.params.input_size', `${h} or [${h}, ${h}], the RAE's grid`, asked, next));
-  }
   const input = {
     ...rest,
     stage_1,

@@ -145,12 +145,12 @@ async function run(name: Stage, options: TrainOptions): Promise<void> {
 async function printEstimate(name: Stage, options: TrainOptions): Promise<void> {
   const config = freshConfig(name, options);
   checkStage(name, config);
-  const { estimateOf, estimateText } = await import('./estimate.ts');
+  const { estimateOf, estimateText, raeSizes } = await import('./estimate.ts');
   const { openPictures } = await import('../train/sources.ts');
   const { path, synthetic } = config.data;
   const pictures = name === 'dit' && (path !== undefined || synthetic) ? await openPictures(config) : undefined;
   const classes = config.misc.num_classes === 0 ? 0 : pictures?.train.classes.length;
-  const estimate = estimateOf(config, { rae: options.rae, classes });
+  const estimate = estimateOf(config, { rae: config.stage_2 && raeSizes(config, options.rae), classes });
   printResult(options, estimate, estimateText(config, estimate));
 }
 
