@@ -21,6 +21,9 @@ const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 const ESCAPED = /[\\\p{Cc}]/u; // backslashes, and control characters, which JSON forbids
 const WORD = /true|false|null/y;
 
+/** Of JSON: blank, tab, line feed, carriage return. */
+const isSpace = (code: number): boolean => code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0d;
+
 /** The value of a JSON text; DataError "NAME: expected X at character N, ..." otherwise. */
 export function parseStrictJson(text: string, name: string): StrictJson {
   let at = 0;
@@ -36,8 +39,7 @@ export function parseStrictJson(text: string, name: string): StrictJson {
     return found;
   };
   const space = (): void => {
-    for (let code = text.charCodeAt(at); code === 0x20 || (code >= 9 && code <= 13); code = text.charCodeAt(++at))
-      if (code === 11 || code === 12) return;
+    while (isSpace(text.charCodeAt(at))) at++;
   };
   const take = (character: string): boolean => {
     space();

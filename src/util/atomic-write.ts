@@ -3,6 +3,7 @@
 import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { failpoint } from './failpoint.ts';
+import { isRunning } from './lock.ts';
 import { makeFolder, writing } from './storage.ts';
 
 const CHUNK = 1 << 30; // writeSync takes at most 2^31 - 1 bytes at once
@@ -68,16 +69,7 @@ export function removeAbandoned(target: string, now = Date.now()): void {
     const pid = /^(?:spool\.)?(\d+)\.tmp$/.exec(entry.slice(name.length + 2))?.[1];
     const path = join(folder, entry);
     const age = now - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? now);
-    if (pid !== undefined && age > 3_600_000 && !isAlive(Number(pid))) rmSync(path, { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+    if (pid !== undefined && age > 3_600_000 && !isRunning(Number(pid))) rmSync(path, { recursive: true, force: true });
   }
 }
 

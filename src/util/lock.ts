@@ -106,6 +106,11 @@ function owner(pid: number): Owner {
   return { host: hostname(), boot: read('/proc/sys/kernel/random/boot_id')?.trim() ?? '', pid, start: startTime(pid) };
 }
 
+/** Whether there is a process of this number here. */
+export function isRunning(pid: number): boolean {
+  return startTime(pid) !== '';
+}
+
 /** When a process started, in the system's own unit; '' when there is no such process. */
 function startTime(pid: number): string {
   const stat = read(`/proc/${pid}/stat`);
